@@ -1,0 +1,128 @@
+"""`imago bundle ...`: show, verify, list and compare bundles."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bundle import model, store
+from bundle.engine import CHOICES, Choice
+from bundle.errors import BundleError
+from bundle.manifest import Manifest
+
+a_path = click.Path(path_type=Path)
+
+
+@click.group()
+def bundle() -> None:
+    """Show, verify, list and compare bundles."""
+
+
+@bundle.command()
+@click.argument("path", type=a_path)
+@click.option("--json", "as_json", is_flag=True, help="Print the whole manifest as JSON.")
+def show(path: Path, as_json: bool) -> None:
+    """What the bundle at PATH says of itself (its files are not read: see verify)."""
+    manifest = store.read_manifest(path)
+    if as_json:
+        click.echo(manifest.model_dump_json(indent=2))
+        return
+    for key, value in _summary(manifest, store.read_labels(path)).items():
+        click.echo(f"{key:<12} {value}")
+
+
+@bundle.command()
+@click.argument("path", type=a_path)
+@click.option(
+    "--engine", type=click.Choice(CHOICES), default="auto", show_default=True, help="What replays the golden pictures."
+)
+def verify(path: Path, engine: Choice) -> None:
+    """Checks every byte of the bundle at PATH, loads it and replays its golden pictures."""
+    opened = model.open(path, engine)
+    for warning in opened.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(f"{path}: good: {len(opened.manifest.files)} files, golden pictures agree on {opened.engine.name}")
+
+
+@bundle.command("list")
+@click.argument("root", type=a_path, default=Path("bundles"))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(root: Path, as_json: bool) -> None:
+    """The bundles in the folder ROOT (./bundles), one a line."""
+    rows = [_row(path) for path in store.find(root)]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        click.echo(
+            row.get("error") or f"{row['path']}  {row['kind']}, {row['labels']} labels, {_percent(row['metrics'])}"
+        )
+    if not rows:
+        click.echo(f"{root}: no bundles; `imago train classifier` makes one", err=True)
+
+
+@bundle.command()
+@click.argument("old", type=a_path)
+@click.argument("new", type=a_path)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def diff(old: Path, new: Path, as_json: bool) -> None:
+    """What differs from bundle OLD to bundle NEW; exit status 1 where something does."""
+    first, second = ({**_flat(store.read_manifest(path)), **_label_lines(path)} for path in (old, new))
+    changes = [
+        {"what": key, "old": first.get(key), "new": second.get(key)}
+        for key in sorted(first.keys() | second.keys())
+        if first.get(key) != second.get(key)
+    ]
+    if as_json:
+        click.echo(json.dumps(changes, indent=2))
+    else:
+        for change in changes:
+            click.echo(f"{change['what']}: {change['old']} -> {change['new']}")
+    raise SystemExit(1 if changes else 0)
+
+
+def _row(path: Path) -> dict[str, Any]:
+    try:
+        manifest = store.read_manifest(path)
+    except BundleError as error:  # one bad bundle must not hide the others
+        return {"path": str(path), "error": str(error)}
+    return {"path": str(path), **manifest.model_dump(mode="json", include={"name", "id", "kind", "labels", "metrics"})}
+
+
+def _summary(manifest: Manifest, labels: tuple[str, ...]) -> dict[str, str]:
+    spec, training = manifest.preprocess, manifest.training
+    shown = ", ".join(labels[:12]) + (f", ... ({len(labels)} in all)" if len(labels) > 12 else "")
+    size = sum(file.size for file in manifest.files.values())
+    return {
+        "name": manifest.name,
+        "id": manifest.id,
+        "kind": f"{manifest.kind}, {'several labels' if manifest.scores == 'sigmoid' else 'one label'} a picture",
+        "labels": shown,
+        "input": f"{spec.width} x {spec.height} RGB, {spec.resize}",
+        "source": f"model.{manifest.source}",
+        "trained": f"{training.backbone}, head {training.head}, {training.photos} photos" if training else "elsewhere",
+        "metrics": _percent(manifest.metrics),
+        "files": f"{len(manifest.files)}, {size / 1e6:.1f} MB",
+    }
+
+
+def _percent(metrics: dict[str, float]) -> str:
+    return ", ".join(f"{name} {100 * value:.1f} %" for name, value in metrics.items()) or "no metrics"
+
+
+def _flat(manifest: Manifest) -> dict[str, Any]:
+    """Dotted key -> value, files by their digest."""
+    found: dict[str, Any] = {}
+    rest: list[tuple[str, Any]] = [("", manifest.model_dump(mode="json"))]
+    while rest:
+        key, value = rest.pop()
+        if isinstance(value, dict):
+            rest.extend((f"{key}.{name}" if key else name, item) for name, item in value.items())
+        else:
+            found[key] = value
+    return found
+
+
+def _label_lines(path: Path) -> dict[str, str]:
+    return {f"label {number}": label for number, label in enumerate(store.read_labels(path), start=1)}

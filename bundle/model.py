@@ -1,0 +1,52 @@
+"""The one path a picture takes: the server, `imago predict`, evaluation and export checks all go through a Model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+
+from bundle import engine, golden, image, store
+from bundle.manifest import Manifest
+
+
+class Label(TypedDict, total=False):
+    label: str
+    probability: float
+    present: bool  # only where a picture may have several labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A loaded bundle."""
+
+    manifest: Manifest
+    labels: tuple[str, ...]
+    engine: engine.Engine
+    warnings: tuple[str, ...]  # of the golden check: right answers from slightly other pixels
+
+    def prepare(self, data: bytes) -> np.ndarray:
+        """uint8 (h, w, 3) from a picture's bytes. Raises PictureError."""
+        return image.preprocess(image.decode(data, self.manifest.preprocess), self.manifest.preprocess)
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """uint8 (n, h, w, 3) -> float32 (n, k)."""
+        return self.engine.run(batch)
+
+    def answer(self, row: np.ndarray, top: int) -> list[Label]:
+        """The best `top` labels; with several labels a picture all of them, each `present` or not. Best first."""
+        order = np.argsort(-row, kind="stable")
+        if self.manifest.scores == "sigmoid":
+            present = row >= np.asarray(self.manifest.thresholds)
+            return [
+                {"label": self.labels[at], "probability": float(row[at]), "present": bool(present[at])} for at in order
+            ]
+        return [{"label": self.labels[at], "probability": float(row[at])} for at in order[:top]]
+
+
+def open(directory: Path, choice: engine.Choice = "auto") -> Model:
+    """Verifies every byte, loads the engine, replays the golden pictures. Raises BundleError."""
+    manifest = store.verify(directory)
+    loaded = engine.load(directory, manifest, choice)
+    warnings = golden.replay(directory, manifest, loaded.run)
+    return Model(manifest=manifest, labels=store.read_labels(directory), engine=loaded, warnings=tuple(warnings))

@@ -1,0 +1,1 @@
+"""Data sets in, finished bundles out. Imports bundle, never server or converter."""

@@ -1,0 +1,1 @@
+"""Data sets: what is read, made, split and cached."""

@@ -1,0 +1,90 @@
+"""Decoded pictures on disk, so that training decodes a photo once for a given preprocessing, not once a run."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bundle import image
+from bundle.engine import cores
+from bundle.errors import PictureError
+from bundle.image import Preprocess
+from training.data.photos import Photo
+
+DEFAULT_BYTES = 20 << 30
+
+
+def default_directory() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "imago"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cache:
+    """Raw uint8 pixels, one file a picture, named by the photo's sha256 and the preprocessing."""
+
+    directory: Path
+    spec: Preprocess
+
+    def read(self, photo: Photo) -> np.ndarray:
+        """uint8 (h, w, 3); decoded and kept if it was not yet. Raises PictureError, OSError."""
+        path = self._path(photo)
+        shape = (self.spec.height, self.spec.width, 3)
+        try:
+            return np.frombuffer(path.read_bytes(), np.uint8).reshape(shape)
+        except (FileNotFoundError, ValueError):  # not there, or cut short by a full disk
+            pixels = image.preprocess(image.decode(photo.path.read_bytes(), self.spec), self.spec)
+            _keep(path, pixels.tobytes())
+            return pixels
+
+    def _path(self, photo: Photo) -> Path:
+        spec = hashlib.sha256(self.spec.model_dump_json().encode()).hexdigest()[:12]
+        return self.directory / "pixels" / spec / photo.sha256[:2] / photo.sha256
+
+
+def fill(cache: Cache, photos: Iterable[Photo]) -> Iterator[tuple[Photo, str | None]]:
+    """Decodes what is not decoded yet, on all cores; each photo in order, with the reason where it is unreadable."""
+
+    def reason(photo: Photo) -> str | None:
+        try:
+            cache.read(photo)
+        except PictureError as error:
+            return str(error)
+        except OSError as error:
+            return f"cannot be read: {error.strerror}"
+        return None
+
+    photos = tuple(photos)
+    with ThreadPoolExecutor(cores()) as pool:
+        yield from zip(photos, pool.map(reason, photos), strict=True)
+
+
+def prune(directory: Path, limit: int) -> int:
+    """Removes the files used longest ago until at most `limit` bytes are left; how many went."""
+    files = sorted(
+        ((path.stat(), path) for path in directory.rglob("*") if path.is_file()), key=lambda f: f[0].st_atime
+    )
+    total = sum(status.st_size for status, _ in files)
+    gone = 0
+    for status, path in files:
+        if total <= limit:
+            break
+        path.unlink(missing_ok=True)
+        total -= status.st_size
+        gone += 1
+    return gone
+
+
+def _keep(path: Path, data: bytes) -> None:
+    """Whole or not at all; a cache that cannot be written is a slow one, not an error."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(data)
+        os.replace(file.name, path)
+    except OSError:
+        return

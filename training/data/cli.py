@@ -1,0 +1,44 @@
+"""`imago data ...`: data sets made and looked after."""
+
+from pathlib import Path
+
+import click
+
+a_path = click.Path(path_type=Path)
+
+
+@click.group()
+def data() -> None:
+    """Make data sets and look after the cache."""
+
+
+@data.command()
+@click.argument("folder", type=a_path)
+@click.option("--count", type=click.IntRange(1), default=200, show_default=True, help="Pictures for each class.")
+@click.option("--size", type=click.IntRange(32, 2048), default=256, show_default=True, help="Pixels of their sides.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The same seed draws the same pictures.")
+@click.option("--svg", is_flag=True, help="Write each picture's SVG beside it.")
+def pieces(folder: Path, count: int, size: int, seed: int, svg: bool) -> None:
+    """Draws garment pattern pieces into FOLDER, a folder for each class."""
+    from training import pieces as drawn
+    from training.progress import Progress
+
+    total = count * len(drawn.LABELS)
+    for _ in Progress().track("drawing", drawn.write(folder, count=count, seed=seed, size=size, documents=svg), total):
+        pass
+    click.echo(f"{folder}: {total} pictures of {', '.join(drawn.LABELS)}")
+
+
+@data.command()
+@click.option("--clear", is_flag=True, help="Remove everything in it.")
+@click.option("--cache", type=a_path, help="Where it is.  [default: ~/.cache/imago]")
+def cache(clear: bool, cache: Path | None) -> None:
+    """Shows how much the cache of decoded pictures holds, or clears it."""
+    from training.data.cache import default_directory, prune
+
+    directory = cache or default_directory()
+    if clear:
+        click.echo(f"{directory}: {prune(directory, 0)} files removed")
+        return
+    sizes = [path.stat().st_size for path in directory.rglob("*") if path.is_file()]
+    click.echo(f"{directory}: {len(sizes)} files, {sum(sizes) / 1e6:.1f} MB")

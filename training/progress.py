@@ -1,0 +1,75 @@
+"""What a person sees while training runs: a bar on a terminal, one line a stage elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+
+
+@dataclass
+class Progress:
+    """Stages of a run and the seconds each took; all output goes to stderr, so stdout stays for the result."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    curve: list[dict[str, float]] = field(default_factory=list)  # one entry an epoch
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Work without a known number of steps."""
+        start = time.perf_counter()
+        yield
+        self._done(name, start, "")
+
+    def track(self, name: str, items: Iterable[Item], total: int) -> Iterator[Item]:
+        """`items` as they are, with a bar: count, rate and time left."""
+        start = time.perf_counter()
+        if not sys.stderr.isatty() or total == 0:
+            yield from items
+        else:
+            with _bar() as bar:
+                task = bar.add_task(name, total=total)
+                for item in items:
+                    yield item
+                    bar.advance(task)
+        self._done(name, start, f"{total} in ")
+
+    @contextmanager
+    def epochs(self, name: str, total: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
+        """For training: a function that hears of each epoch and its figures, and shows them."""
+        start = time.perf_counter()
+        shown = _bar() if sys.stderr.isatty() else nullcontext()
+        with shown as bar:
+            task = bar and bar.add_task(name, total=total)
+
+            def heard(epoch: int, figures: dict[str, float]) -> None:
+                text = f"{name} loss {figures['loss']:.3f} accuracy {figures['accuracy']:.3f}"
+                self.curve.append({"epoch": epoch + 1, **{key: round(float(x), 5) for key, x in figures.items()}})
+                if bar:
+                    bar.update(task, advance=1, description=text)
+                else:
+                    print(f"{text}, epoch {epoch + 1} of {total}", file=sys.stderr, flush=True)
+
+            yield heard
+        self._done(name, start, f"{total} epochs in ")
+
+    def note(self, sentence: str) -> None:
+        """A sentence for the person and for the report."""
+        self.notes.append(sentence)
+        print(f"note: {sentence}", file=sys.stderr, flush=True)
+
+    def _done(self, name: str, start: float, before: str) -> None:
+        self.seconds[name] = round(time.perf_counter() - start, 3)
+        print(f"{name:<20} {before}{self.seconds[name]:.1f} s", file=sys.stderr, flush=True)
+
+
+def _bar() -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = ("{task.description:<20}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
