@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bundle import model
+from bundle.errors import ImagoError
 from training import pieces
 from training.pieces import drawing
 
@@ -165,7 +166,10 @@ def main(bundle: Path, as_json: bool) -> None:
     source = Path(os.environ.get("IMAGO_DATA", "")) / "freesewing" / "train.jsonl"
     if "IMAGO_DATA" not in os.environ or not source.is_file():
         sys.exit("set IMAGO_DATA to the folder that holds freesewing/train.jsonl")
-    opened = model.open(bundle)
+    try:
+        opened = model.open(bundle)
+    except ImagoError as error:
+        sys.exit(str(error))
 
     def predict(pictures: list[bytes]) -> list[str]:
         rows = [opened.run(opened.prepare(data)[None])[0] for data in pictures]

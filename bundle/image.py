@@ -15,7 +15,7 @@ MAX_HELD_PIXELS = 25_000_000
 # Baseline JPEG shrinks up to 8 x 8 while it is decoded, so its header may say more.
 MAX_SHRUNK_PIXELS = 200_000_000
 
-READS = "JPEG, PNG, WebP, GIF and BMP"
+READS = "JPEG, PNG, WebP, GIF or BMP"
 
 _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 

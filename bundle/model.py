@@ -20,6 +20,7 @@ class Label(TypedDict, total=False):
 class Model:
     """A loaded bundle."""
 
+    directory: Path
     manifest: Manifest
     labels: tuple[str, ...]
     engine: engine.Engine
@@ -49,4 +50,10 @@ def open(directory: Path, choice: engine.Choice = "auto") -> Model:
     manifest = store.verify(directory)
     loaded = engine.load(directory, manifest, choice)
     warnings = golden.replay(directory, manifest, loaded.run)
-    return Model(manifest=manifest, labels=store.read_labels(directory), engine=loaded, warnings=tuple(warnings))
+    return Model(
+        directory=directory,
+        manifest=manifest,
+        labels=store.read_labels(directory),
+        engine=loaded,
+        warnings=tuple(warnings),
+    )

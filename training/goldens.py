@@ -14,12 +14,18 @@ MOST = 16
 
 
 def given(run: Run) -> dict[str, bytes]:
-    """The pictures that the command line asks for, under neutral names; none where it leaves the choice to us."""
+    """The pictures that the command line asks for; none where it leaves the choice to us. Raises DataError."""
     if run.golden:
-        return _named(
-            sorted(path for path in run.golden.iterdir() if path.is_file()) if run.golden.is_dir() else [], run.golden
-        )
+        return from_folder(run.golden)
     return {} if run.photos_in_bundle else drawn()
+
+
+def from_folder(folder: Path) -> dict[str, bytes]:
+    """All files in it. Raises DataError for too few or too many."""
+    paths = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+    if not 1 <= len(paths) <= MOST:
+        raise DataError(f"{folder}: {len(paths)} golden pictures; wanted a folder with 1 to {MOST}")
+    return _renamed(paths)
 
 
 def of_data(photos: Photos, progress: Progress) -> dict[str, bytes]:
@@ -30,7 +36,7 @@ def of_data(photos: Photos, progress: Progress) -> dict[str, bytes]:
         f"{len(chosen)} validation photos go into the bundle as golden pictures; "
         "--no-photos draws some instead, --golden DIR takes yours"
     )
-    return _named([photo.path for photo in chosen], photos.validation[0].path.parent)
+    return _renamed([photo.path for photo in chosen])
 
 
 def drawn() -> dict[str, bytes]:
@@ -45,7 +51,6 @@ def _by_content(photo: Photo) -> str:
     return photo.sha256
 
 
-def _named(paths: list[Path], where: Path) -> dict[str, bytes]:
-    if not 1 <= len(paths) <= MOST:
-        raise DataError(f"{where}: {len(paths)} golden pictures; wanted a folder with 1 to {MOST}")
+def _renamed(paths: list[Path]) -> dict[str, bytes]:
+    """By number: what a customer called a picture is nobody's business."""
     return {f"{number}{path.suffix.lower()}": path.read_bytes() for number, path in enumerate(paths)}

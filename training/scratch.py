@@ -25,9 +25,12 @@ def fit(
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = BATCH_MOMENTUM
     steps = math.ceil(len(photos) / run.batch_size) * run.epochs
-    rate = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=run.learning_rate, warmup_steps=steps // 20)
+    warm = max(1, steps // 20)
+    rate = keras.optimizers.schedules.CosineDecay(
+        run.learning_rate / 20, max(1, steps - warm), warmup_target=run.learning_rate, warmup_steps=warm
+    )
     model.compile(optimizer=keras.optimizers.Adam(rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    heard = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: report(epoch, logs))
+    heard = keras.callbacks.LambdaCallback(on_epoch_end=report)
     model.fit(_batches(run, cache, photos), epochs=run.epochs, verbose=0, callbacks=[heard])
 
 

@@ -79,7 +79,7 @@ def test_another_seed_draws_other_pictures(tmp_path):
 
 
 def test_documents_lie_beside_their_pictures_when_asked_for(tmp_path):
-    paths = list(pieces.write(tmp_path, count=1, seed=3, size=64, documents=True))
+    paths = list(pieces.write_documents(tmp_path, count=1, seed=3, size=64))
     assert all(re.fullmatch(DOCUMENT, path.with_suffix(".svg").read_text()) for path in paths)
 
 

@@ -33,10 +33,9 @@ class Cache:
     def read(self, photo: Photo) -> np.ndarray:
         """uint8 (h, w, 3); decoded and kept if it was not yet. Raises PictureError, OSError."""
         path = self._path(photo)
-        shape = (self.spec.height, self.spec.width, 3)
         try:
-            return np.frombuffer(path.read_bytes(), np.uint8).reshape(shape)
-        except (FileNotFoundError, ValueError):  # not there, or cut short by a full disk
+            return np.frombuffer(path.read_bytes(), np.uint8).reshape(self.spec.height, self.spec.width, 3)
+        except (OSError, ValueError):  # not there, cut short by a full disk, or no cache can be kept at all
             pixels = image.preprocess(image.decode(photo.path.read_bytes(), self.spec), self.spec)
             _keep(path, pixels.tobytes())
             return pixels

@@ -1,6 +1,7 @@
 """Drawn garment pieces: a label and a seed give an SVG document, a picture of it, a folder of them; training data that is nobody's."""
 
 import io
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,10 +13,16 @@ from training.pieces.pen import Pen, Rng, between, chance
 
 Draft = Callable[[Rng], Pen]
 DRAFTS: dict[str, tuple[tuple[Draft, float], ...]] = {  # how often each, of all pieces with the label
-    "bodice-back": ((bodices.back, 0.72), (bodices.yoked_back, 0.14), (bodices.princess_back, 0.14)),
+    "bodice-back": (
+        (bodices.back, 0.66),
+        (bodices.yoked_back, 0.14),
+        (bodices.princess_back, 0.12),
+        (bodices.dolman_back, 0.08),
+    ),
     "bodice-front": (
-        (bodices.front, 0.68),
+        (bodices.front, 0.6),
         (bodices.jacket_front, 0.12),
+        (bodices.dolman_front, 0.08),
         (bodices.wrap_front, 0.08),
         (bodices.princess_front, 0.12),
     ),
@@ -59,12 +66,14 @@ def svg(label: str, rng: Rng) -> str:
     pen = drafts[rng.choice(len(drafts), p=odds / odds.sum())][0](rng)
     if chance(rng, 0.5):
         pen = pen.moved(lambda point: -point.conjugate())
-    if chance(rng, 0.15):
+    if chance(rng, 0.06):
         quarter = 1j ** int(rng.integers(1, 4))
         pen = pen.moved(lambda point: point * quarter)
     marks = pen.marks if chance(rng, 0.75) else []
     if chance(rng, 0.45):
         marks = marks + grain(rng, pen)
+    if chance(rng, 0.3):
+        marks = marks + notches(rng, pen)
     return document(rng, pen, marks)
 
 
@@ -77,7 +86,8 @@ def document(rng: Rng, pen: Pen, marks: list[tuple[str, Pen]]) -> str:
     room = complex(GRID - 1, GRID - 1) - span * scale
     shift = complex(room.real * rng.random(), room.imag * rng.random()) - low * scale
     paths = outline(rng, pen) + [(kind, mark, "") for kind, mark in marks]
-    lines = [f'  <path class="{kind}" d="{data(path, scale, shift)}{end}"/>' for kind, path, end in paths]
+    drawn = [(kind, data(path, scale, shift), end) for kind, path, end in paths]
+    lines = [f'  <path class="{kind}" d="{d}{end}"/>' for kind, d, end in drawn if d.count(" ") > 2]
     head = f'<svg xmlns="http://www.w3.org/2000/svg" version="1.1" viewBox="0 0 {GRID} {GRID}">'
     return "\n".join([head, *lines, "</svg>\n"])
 
@@ -90,7 +100,7 @@ def outline(rng: Rng, pen: Pen) -> list[tuple[str, Pen, str]]:
 
 
 def data(pen: Pen, scale: float, shift: complex) -> str:
-    """The d attribute; steps that round to nothing are left out."""
+    """The d attribute; steps that round to nothing are left out, which may leave the start alone: M x y."""
     words: list[str] = []
     at = ""
     for i, step in enumerate(pen.steps):
@@ -98,6 +108,8 @@ def data(pen: Pen, scale: float, shift: complex) -> str:
         if texts[-1] != at or len(set(texts)) > 1:
             words += ["M" if i == 0 else "C" if len(step) == 3 else "L", *texts]
         at = texts[-1]
+    if words[-2:] == ["L", words[1]]:  # Z draws that line
+        del words[-2:]
     return " ".join(words)
 
 
@@ -120,6 +132,21 @@ def grain(rng: Rng, pen: Pen) -> list[tuple[str, Pen]]:
         tip = abs(down - up) * 0.06
         heads = [(up, tip), (down, -tip)][: int(rng.integers(1, 3))]
         lines += [("grain", Pen(p + complex(-t, t * 1.5)).line(p, p + complex(t, t * 1.5))) for p, t in heads]
+    return lines
+
+
+def notches(rng: Rng, pen: Pen) -> list[tuple[str, Pen]]:
+    """Short ticks from the outline inward, where a seam is matched to its neighbour."""
+    corners = flat(pen)
+    area = sum((corners[i - 1].conjugate() * corners[i]).imag for i in range(len(corners)))
+    inward = math.copysign(between(rng, 0.015, 0.03), area) * 1j * max(abs(corner - corners[0]) for corner in corners)
+    lines: list[tuple[str, Pen]] = []
+    for _ in range(int(rng.integers(1, 5))):
+        at = int(rng.integers(len(corners)))
+        way = corners[at] - corners[at - 1]
+        if abs(way):
+            middle = (corners[at] + corners[at - 1]) / 2
+            lines.append(("cut", Pen(middle).line(middle + way / abs(way) * inward)))
     return lines
 
 
@@ -149,17 +176,28 @@ def picture(label: str, *, seed: int, index: int, size: int = 256) -> tuple[str,
     return text, drawing.draw(text, rng, size)
 
 
-def write(folder: Path, *, count: int, seed: int, size: int = 256, documents: bool = False) -> Iterator[Path]:
-    """A folder for each label with count pictures, each path given once written; with documents, the SVG beside it."""
+def write(folder: Path, *, count: int, seed: int, size: int = 256) -> Iterator[Path]:
+    """A folder for each label with count pictures in it; each path is given once it is written."""
+    for path, _ in write_pairs(folder, count=count, seed=seed, size=size):
+        yield path
+
+
+def write_documents(folder: Path, *, count: int, seed: int, size: int = 256) -> Iterator[Path]:
+    """As write, with the document of each picture beside it."""
+    for path, text in write_pairs(folder, count=count, seed=seed, size=size):
+        path.with_suffix(".svg").write_text(text)
+        yield path
+
+
+def write_pairs(folder: Path, *, count: int, seed: int, size: int) -> Iterator[tuple[Path, str]]:
+    """Each picture's path, written, and its document, not written."""
     for label in LABELS:
         (folder / label).mkdir(parents=True, exist_ok=True)
         for index in range(count):
             text, image = picture(label, seed=seed, index=index, size=size)
             path = folder / label / f"{index:05}.png"
             path.write_bytes(png(image))
-            if documents:
-                path.with_suffix(".svg").write_text(text)
-            yield path
+            yield path, text
 
 
 def png(image: Image.Image) -> bytes:

@@ -51,10 +51,10 @@ def hem(rng: Rng, pen: Pen, end: complex) -> Pen:
 
 def body(rng: Rng, depth: float, hollow: float, shape: str) -> Pen:
     """Half a front or back, its centre on x = 0 and the side of the neck at y = 0."""
-    chest = between(rng, 19, 31)
+    chest = between(rng, 17, 31)
     neck = complex(chest * between(rng, 0.26, 0.4))
     tip = complex(chest * between(rng, 0.74, 0.92), between(rng, 2.5, 6))
-    style = rng.choice(["set-in", "dropped", "sleeveless", "raglan"], p=[0.6, 0.12, 0.16, 0.12])
+    style = rng.choice(["set-in", "dropped", "sleeveless", "raglan"], p=[0.56, 0.12, 0.17, 0.15])
     if style == "dropped":
         tip = complex(chest * between(rng, 0.97, 1.12), between(rng, 4, 7))
     if style == "sleeveless":
@@ -62,7 +62,7 @@ def body(rng: Rng, depth: float, hollow: float, shape: str) -> Pen:
         tip = neck + complex(between(rng, 3, 8), between(rng, 0.5, 2))
     arm = complex(chest, tip.imag + between(rng, 15, 22) * chest / 24)
     length = arm.imag + float(
-        rng.choice([between(rng, 14, 24), between(rng, 25, 45), between(rng, 45, 85)], p=[0.35, 0.5, 0.15])
+        rng.choice([between(rng, 14, 24), between(rng, 25, 48), between(rng, 48, 85)], p=[0.3, 0.52, 0.18])
     )
     foot = complex(
         chest + float(rng.choice([0, between(rng, -4, 2), between(rng, 1, 9)])), length - between(rng, 0, 1.5)
@@ -70,7 +70,8 @@ def body(rng: Rng, depth: float, hollow: float, shape: str) -> Pen:
     pen = neckline(rng, Pen(1j * depth), neck, shape)
     if style == "raglan":
         pen.steps = Pen(1j * depth).turn(neck + 1j * depth * 0.3, complex(neck.real, depth), 0.6).steps
-        pen.curve(pen.at + complex(4, 8), arm - complex(5, 3), arm)
+        hollow *= between(rng, 0, 1.5)
+        pen.curve(pen.at + (arm - pen.at) * 0.35, arm - complex(5 + hollow, 7 - hollow), arm)
     elif chance(rng, 0.12) and abs(tip - neck) > 9:
         pen.dart(rng, tip, between(rng, 0.35, 0.6), between(rng, 1, 3), between(rng, 6, 14))
         armhole(rng, pen, arm, hollow)
@@ -83,7 +84,8 @@ def bust(rng: Rng, pen: Pen, arm: complex, foot: complex, hollow: float) -> Pen:
     """The side seam; a front's (its armhole is the deeper) now and then with a bust dart."""
     if hollow < 2 or chance(rng, 0.7):
         return side(rng, pen, foot)
-    return pen.dart(rng, foot, between(rng, 0.12, 0.4), between(rng, 2, 4.5), between(rng, 7, 14))
+    where, room = between(rng, 0.12, 0.5), abs(foot - arm) * 0.2
+    return pen.dart(rng, foot, where, min(between(rng, 2, 9), room), between(rng, 7, 15))
 
 
 def back(rng: Rng) -> Pen:
@@ -92,6 +94,8 @@ def back(rng: Rng) -> Pen:
     if chance(rng, 0.1):  # a vent, or the placket of a back opening
         wide, top = between(rng, 3, 6), pen.at.imag * between(rng, 0.35, 0.75)
         return pen.line(pen.at - wide, complex(-wide, top), 1j * top)
+    if chance(rng, 0.12):  # a shaped seam in the middle
+        return pen.line(pen.at + between(rng, 0, 2)).bow(1j * depth, between(rng, 0.005, 0.03))
     return halved(rng, pen, 0.65)
 
 
@@ -99,13 +103,34 @@ def yoked_back(rng: Rng) -> Pen:
     """A shirt back below its yoke."""
     chest, length = between(rng, 20, 32), between(rng, 45, 75)
     arm = complex(chest, between(rng, 9, 16))
-    pen = Pen(0)
-    if chance(rng, 0.3):  # a pleat in the middle
-        pen = Pen(0).line(between(rng, 2, 5))
-    pen.bow(complex(chest * between(rng, 0.75, 0.9), between(rng, -0.5, 1.5)), 0.005)
+    pen = Pen(0).bow(complex(chest * between(rng, 0.75, 0.9), between(rng, -0.5, 1.5)), 0.005)
     pen.curve(pen.at + complex(-1, arm.imag * 0.5), arm - complex(4, 0.5), arm)
     side(rng, pen, complex(chest + between(rng, -2, 4), length - between(rng, 0, 6)))
     return halved(rng, pen.line(1j * length) if chance(rng, 0.5) else hem(rng, pen, 1j * length), 0.6)
+
+
+def dolman(rng: Rng, depth: float) -> Pen:
+    """Half a front or back with the sleeve cut on."""
+    chest, neck, drop = between(rng, 20, 32), complex(between(rng, 7, 12)), between(rng, 5, 22)
+    wrist = complex(chest + between(rng, 8, 45), drop)
+    across = 1j * (wrist - neck) / abs(wrist - neck) * between(rng, 9, 17)
+    arm = complex(chest, drop + between(rng, 16, 24))
+    pen = neckline(rng, Pen(1j * depth), neck, "round").bow(wrist, between(rng, -0.04, 0.01)).line(wrist + across)
+    low = arm + 1j * between(rng, 4, 12)
+    if pen.at.real > arm.real + 3:
+        pen.line(pen.at + (arm - pen.at) * between(rng, 0.1, 0.5)).turn(low, arm, between(rng, 0.3, 0.8))
+    else:
+        pen.line(low)
+    length = low.imag + between(rng, 6, 40)
+    return halved(rng, pen.line(complex(chest + between(rng, -3, 4), length), 1j * length), 0.6)
+
+
+def dolman_front(rng: Rng) -> Pen:
+    return dolman(rng, between(rng, 6.5, 16))
+
+
+def dolman_back(rng: Rng) -> Pen:
+    return dolman(rng, between(rng, 1, 3.5))
 
 
 def front(rng: Rng) -> Pen:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from xml.etree import ElementTree
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from bundle import image
 from bundle.errors import MissingExtra
@@ -34,6 +34,23 @@ class Style:
     worn: float  # 0 clean to 1: shadow, noise, blur, JPEG
 
 
+WORDS = (
+    "cut 2",
+    "cut 1",
+    "on fold",
+    "fabric",
+    "lining",
+    "M",
+    "38",
+    "10-12",
+    "A",
+    "No. 7",
+    "1 cm seam",
+    "grain",
+    "x2",
+    "3/8",
+)
+
 CLEAN = Style(
     paper="#ffffff",
     ink="#000000",
@@ -54,6 +71,8 @@ def draw(svg: str, rng: Rng, size: int) -> Image.Image:
     """RGB, size x size; everything that the document leaves open is drawn by chance."""
     style = pick(rng)
     sheet = render(svg, rng, style, size)
+    if chance(rng, 0.15):
+        lettering(sheet, rng, style.ink)
     return wear(sheet, rng, style.worn) if style.worn else sheet
 
 
@@ -113,21 +132,19 @@ def pick(rng: Rng) -> Style:
 def dashes(rng: Rng) -> dict[str, tuple[float, ...]]:
     long, gap = between(rng, 3, 9), between(rng, 2, 4)
     fold = (long, gap) if chance(rng, 0.5) else (long, gap, 1, gap)
-    gaps = (
-        (between(rng, 20, 90), between(rng, 0.5, 3)) if chance(rng, 0.12) else ()
-    )  # a pen that skips, or a dashed outline
-    if chance(rng, 0.04):
+    gaps = (between(rng, 20, 90), between(rng, 0.5, 3)) if chance(rng, 0.12) else ()  # a pen that skips
+    if chance(rng, 0.04):  # an outline that is dashed itself
         gaps = (long, gap)
     return {"cut": gaps, "fold": fold if chance(rng, 0.85) else (), "grain": fold if chance(rng, 0.2) else ()}
 
 
 def turn(rng: Rng) -> float:
-    kind = rng.choice(["none", "little", "quarter", "any"], p=[0.45, 0.37, 0.12, 0.06])
+    kind = rng.choice(["none", "little", "quarter", "any"], p=[0.5, 0.4, 0.06, 0.04])
     if kind == "none":
         return 0.0
     if kind == "any":
         return between(rng, 0, 360)
-    return between(rng, -12, 12) + (90 * int(rng.integers(0, 4)) if kind == "quarter" else 0)
+    return between(rng, -10, 10) + (90 * int(rng.integers(0, 4)) if kind == "quarter" else 0)
 
 
 def paths(svg: str) -> list[tuple[str, str]]:
@@ -186,6 +203,14 @@ def seam_allowance(d: str, style: Style, unit: float) -> list[str]:
     inside = style.paper if style.fill == "none" else style.fill
     looks = [(style.ink, broad), (inside, broad - 2 * style.width * unit)]
     return [f'<path d="{d}" fill="{c}" stroke="{c}" stroke-width="{w:.3f}"/>' for c, w in looks if w > 0]
+
+
+def lettering(sheet: Image.Image, rng: Rng, ink: str) -> None:
+    """A few of the words that stand on pattern pieces; none of them says which piece it is."""
+    pencil, middle = ImageDraw.Draw(sheet), sheet.width * between(rng, 0.35, 0.55)
+    font = ImageFont.load_default(size=sheet.width * between(rng, 0.03, 0.06))
+    words = [str(rng.choice(WORDS)) for _ in range(int(rng.integers(1, 4)))]
+    pencil.text((middle * between(rng, 0.8, 1.1), middle), "\n".join(words), fill=ink, font=font)
 
 
 def wear(sheet: Image.Image, rng: Rng, worn: float) -> Image.Image:

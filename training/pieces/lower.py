@@ -30,7 +30,7 @@ def circle_skirt(rng: Rng) -> Pen:
     """A quarter, a half or another part of a circle around the waist."""
     angle = float(rng.choice([math.pi / 2, math.pi, between(rng, 0.5, 2.2)], p=[0.5, 0.2, 0.3]))
     inner = between(rng, 62, 100) / (2 * angle if chance(rng, 0.6) else 4 * angle)
-    pen = ring(inner, between(rng, 30, 90), angle)
+    pen = ring(inner, between(rng, 24, 90), angle)
     tilt = cmath.exp(0.5j * angle)
     return pen.moved(lambda point: -point * tilt) if chance(rng, 0.7) else pen.moved(lambda point: -point)
 

@@ -9,13 +9,15 @@ from training.pieces.pen import Pen, Rng, between, chance, halved
 def shirt_collar(rng: Rng) -> Pen:
     """Half from the centre back: the outer edge, the point, the neck edge; jackets' and coats' alike."""
     long, high = between(rng, 17, 24), between(rng, 4, 9)
-    rise, flare = between(rng, -1, 4), between(rng, -1.5, 4)
+    rise, flare = between(rng, -1, 6), between(rng, -1.5, 4)
     point = complex(long + flare, between(rng, -1.5, 1) + rise)
-    pen = Pen(0).bow(point, -0.02 - rise / 200) if chance(rng, 0.7) else Pen(0).line(point)
+    pen = Pen(0).curve(complex(long * 0.4), point - complex(long * 0.4, point.imag * between(rng, 0.6, 0.9)), point)
     low = complex(long, high + rise + between(rng, -1, 0.5))
-    if chance(rng, 0.3):  # the step of a notched collar
+    if chance(rng, 0.4):  # the step of a notched collar
         pen.line(low + complex(between(rng, 0.5, 2), -high * between(rng, 0.3, 0.6)))
     pen.line(low).curve(low - complex(long * 0.4, rise * 0.8), complex(long * 0.4, high), 1j * high)
+    if chance(rng, 0.2):  # where it folds over
+        pen.mark("fold", 0.6j * high, complex(long, high * 0.6 + rise))
     return halved(rng, pen, 0.4)
 
 
@@ -54,9 +56,7 @@ def shawl_collar(rng: Rng) -> Pen:
 def sailor_collar(rng: Rng) -> Pen:
     wide, drop, neck = between(rng, 15, 21), between(rng, 14, 22), between(rng, 6, 9)
     front = complex(between(rng, 1, 5), -between(rng, 16, 26))
-    pen = Pen(0).curve(-1j * 0, complex(neck * 0.9, -0.5), complex(neck, -between(rng, 2, 4)))
-    pen.bow(front, between(rng, 0.0, 0.06))
-    pen.steps = Pen(1j * 0).turn(complex(neck, -3), neck, 0.6).bow(front, between(rng, 0.0, 0.05)).steps
+    pen = Pen(0).turn(complex(neck, -3), neck, 0.6).bow(front, between(rng, 0, 0.05))
     return halved(rng, pen.bow(complex(wide, -2), -0.08).line(complex(wide, drop), 1j * drop), 0.5)
 
 

@@ -1,0 +1,51 @@
+# Everything is installed from uv.lock into .venv; uv itself comes from PyPI into .uv.
+PYTHON ?= python3
+UV ?= .uv/bin/uv
+BIN := .venv/bin
+SYNC = UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1 $(UV) sync --frozen --inexact --quiet --python $(PYTHON)
+BUNDLES ?=
+LISTEN ?= 127.0.0.1:5000
+
+.DEFAULT_GOAL := help
+.PHONY: help setup serve test check bench bundles browser lock format clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(UV) ## everything for training, serving and developing
+	$(SYNC) --extra serve --extra train --extra dev
+
+serve: $(UV) ## serve the embedded default (BUNDLES="DIR ..." for yours) on http://127.0.0.1:5000; no TensorFlow
+	$(SYNC) --extra serve
+	$(BIN)/imago serve --listen $(LISTEN) $(addprefix --bundle ,$(BUNDLES))
+
+test: setup ## all tests; those that need a browser or data that is not there skip with their reason
+	$(BIN)/pytest
+
+check: setup ## formatting, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: setup ## measure, and write bench/RESULTS.md (IMAGO_DATA names the folder with data and weights)
+	$(BIN)/python -m bench.skeleton
+
+bundles: setup ## draw the pictures and train the embedded default again
+	$(BIN)/python -m training.default
+
+browser: ## install Debian's Chromium for the browser tests (as root)
+	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -qq --no-install-recommends -y chromium >/dev/null; }
+
+lock: $(UV) ## write uv.lock anew from pyproject.toml
+	$(UV) lock
+
+format: setup ## let ruff format and mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove what was installed and cached here
+	rm -rf .venv .uv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+
+.uv/bin/uv: uv.lock .ci/uv.py
+	$(PYTHON) .ci/uv.py
+	@touch $@

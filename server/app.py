@@ -1,0 +1,108 @@
+"""The Flask application, and the table from errors to answers."""
+
+import logging
+import re
+import time
+import uuid
+from typing import Any
+
+from flask import Flask, Response, g, jsonify, request
+from werkzeug.exceptions import HTTPException
+
+from bundle.errors import ImagoError
+from server import form, health, routes
+from server.config import Config
+from server.errors import STATUS, problem, shape
+from server.models import Models
+
+log = logging.getLogger("imago.server")
+
+# A client's own request id is given back when it can do no harm in a header, a log or a page.
+_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+def create_app(config: Config, models: Models) -> Flask:
+    """Serves `models`, whether they are loaded yet or not."""
+    app = Flask("server")
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # answers keep the order that the README shows
+    app.config["MAX_CONTENT_LENGTH"] = config.max_body_mb << 20
+    app.config["MAX_FORM_MEMORY_SIZE"] = 1 << 20
+    app.config["MAX_FORM_PARTS"] = 64
+    app.extensions["imago"] = models
+    for blueprint in (form.blueprint, routes.blueprint, health.blueprint):
+        app.register_blueprint(blueprint)
+    app.before_request(_begin)
+    app.after_request(_end)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _error)
+    return app
+
+
+def _begin() -> None:
+    given = request.headers.get("X-Request-ID", "")
+    request.environ["imago.request_id"] = given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
+    g.start = time.perf_counter()
+
+
+def _end(response: Response) -> Response:
+    request_id = request.environ["imago.request_id"]
+    response.headers["X-Request-ID"] = request_id
+    response.headers.update(HEADERS)
+    if request.path not in ("/healthz", "/readyz"):  # asked every second, worth no line
+        took = (time.perf_counter() - g.start) * 1000
+        log.info("%s %s %d %.1f ms %s", request.method, request.path, response.status_code, took, request_id)
+    return response
+
+
+def _error(error: Exception) -> Response:
+    """Ours by the table; anything else is our own fault: a trace for the log, none for the client."""
+    request_id = request.environ["imago.request_id"]
+    if isinstance(error, ImagoError) and type(error) in STATUS:
+        return _answer(problem(error, request_id))
+    log.exception("unexpected error %s", request_id)
+    return _answer(shape(500, "internal", "something went wrong on the server; its log has the request id", request_id))
+
+
+def _http_error(error: HTTPException) -> Response:
+    """Werkzeug's own (404, 405, 413, ...) in the same shape."""
+    status = error.code or 500
+    sentences = {
+        404: f"nothing is at {request.path[:80]}; POST pictures to /classify, or open / in a browser",
+        405: f"{request.method} is not for {request.path[:80]}; wanted {', '.join(getattr(error, 'valid_methods', None) or [])}",
+        413: f"the body is too large or has too many parts; at most {_limit_mb()} MB wanted, send fewer or smaller pictures",
+    }
+    name = error.name.lower().replace(" ", "-")
+    detail = sentences.get(status, f"{error.description or error.name}")
+    response = _answer(
+        shape(status, "too-large" if status == 413 else name, detail, request.environ["imago.request_id"])
+    )
+    if status == 405:
+        response.headers["Allow"] = ", ".join(sorted(getattr(error, "valid_methods", None) or []))
+    return response
+
+
+def _limit_mb() -> int:
+    models: Models = routes.models()
+    return models.config.max_body_mb
+
+
+def _answer(body: dict[str, Any]) -> Response:
+    """Problem JSON; for a browser's own form post the page, with the sentence in it."""
+    if request.path == "/" and request.method == "POST" and form.wants_html():
+        return form.error_page(body)
+    response = jsonify(body)
+    response.status_code = body["status"]
+    response.content_type = "application/problem+json"
+    if body["status"] == 503:
+        response.headers["Retry-After"] = "1"
+    return response

@@ -1,0 +1,61 @@
+"""What a client did wrong on the way in, and the one shape in which every error goes out (RFC 9457)."""
+
+from http import HTTPStatus
+from typing import Any
+
+from bundle import errors as domain
+from bundle.errors import ImagoError
+
+
+class BadRequest(ImagoError):
+    """A request that cannot be understood."""
+
+    code = "bad-request"
+
+
+class UnsupportedContent(ImagoError):
+    """A body of a kind that this route does not take."""
+
+    code = "unsupported-content-type"
+
+
+class UnknownModel(ImagoError):
+    """A name that is not served."""
+
+    code = "unknown-model"
+
+
+class NotReady(ImagoError):
+    """Models are still loading, or the server is going down."""
+
+    code = "not-ready"
+
+
+# The only place where a domain error gets a status.
+STATUS: dict[type[Exception], int] = {
+    BadRequest: 400,
+    UnknownModel: 404,
+    domain.TooManyPixels: 413,
+    domain.NotAPicture: 415,
+    UnsupportedContent: 415,
+    domain.BadPicture: 422,
+    domain.Busy: 503,
+    NotReady: 503,
+    domain.Expired: 504,
+}
+
+
+def problem(error: ImagoError, request_id: str) -> dict[str, Any]:
+    """The error as a problem object; its status is in it, so a picture's slot in a list can hold one too."""
+    return shape(STATUS[type(error)], error.code, str(error), request_id)
+
+
+def shape(status: int, code: str, detail: str, request_id: str) -> dict[str, Any]:
+    return {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "request_id": request_id,
+    }

@@ -1,0 +1,38 @@
+"""The page for people: drag and drop with JavaScript, a plain form without."""
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, make_response, render_template, request
+
+from server import routes
+
+blueprint = Blueprint("form", __name__)
+
+
+@blueprint.get("/")
+def page() -> Response:
+    return _page(200)
+
+
+@blueprint.post("/")
+def post() -> Response:
+    """The form's own post: a page for a browser, JSON for a program."""
+    answer = routes.answer(routes.models(), None)
+    if not wants_html():
+        return jsonify(answer)
+    return _page(200, results=answer.get("results", [answer]), answer=answer)
+
+
+def error_page(problem: dict[str, Any]) -> Response:
+    """The page again, with what went wrong in it."""
+    return _page(problem["status"], problem=problem)
+
+
+def wants_html() -> bool:
+    best = request.accept_mimetypes.best_match(["application/json", "text/html"])
+    return best == "text/html"
+
+
+def _page(status: int, **content: Any) -> Response:
+    served = routes.models().all()
+    return make_response(render_template("form.html", model=served[0] if served else None, **content), status)

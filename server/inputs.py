@@ -1,0 +1,56 @@
+"""The pictures in a request, whichever way they came: a form's parts, a raw body, or base64 in JSON."""
+
+import base64
+import binascii
+import json
+from typing import Any
+
+from flask import Request
+
+from server.errors import BadRequest, UnsupportedContent
+
+FIELD = "image"
+HOW = "send a multipart form with a part named image, a body of type image/*, or JSON with image in base64"
+
+
+def pictures(request: Request) -> list[bytes]:
+    """At least one, in order. Raises BadRequest, UnsupportedContent; too long a body is raised by Werkzeug."""
+    kind = request.mimetype
+    if kind == "multipart/form-data":
+        return _parts(request)
+    if kind == "application/json":
+        return [_from_json(request.get_data())]
+    if kind.startswith("image/") or kind == "application/octet-stream":
+        return [request.get_data()]
+    raise UnsupportedContent(f"a body of type {kind or 'none'} is not read here; {HOW}")
+
+
+def top(request: Request) -> int:
+    """How many labels the client wants. Raises BadRequest."""
+    text = request.args.get("top", "5")
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= 1000:
+        raise BadRequest(f"top={text[:20]!r}: wanted a number from 1 to 1000")
+    return int(text)
+
+
+def _parts(request: Request) -> list[bytes]:
+    parts = [part for part in request.files.getlist(FIELD) if part.filename]
+    if not parts:
+        raise BadRequest("no picture in the form; choose one, in a part named image that has a file name")
+    return [part.read() for part in parts]
+
+
+def _from_json(body: bytes) -> bytes:
+    try:
+        content: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        raise BadRequest('the body is no JSON; wanted {"image": "base64..."}') from None
+    text = content.get(FIELD) if isinstance(content, dict) else None
+    if not isinstance(text, str):
+        raise BadRequest('wanted {"image": "base64..."}: an object whose image is a string')
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise BadRequest("image is no base64; wanted the standard alphabet, padded, without line breaks") from None

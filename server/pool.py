@@ -1,0 +1,91 @@
+"""One bounded queue and the threads that run a model; batch size 1 is a batch."""
+
+import queue
+import threading
+import time
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bundle.engine import Engine, cores
+from bundle.errors import Busy, Expired
+from server.config import Config
+
+
+@dataclass(frozen=True)
+class Job:
+    pixels: np.ndarray  # uint8 (h, w, 3)
+    deadline: float  # of time.monotonic()
+    row: "Future[np.ndarray]" = field(default_factory=Future)
+
+
+class Pool:
+    """On a CPU a thread for each core and pictures one by one; on a GPU one thread and batches."""
+
+    def __init__(self, engine: Engine, config: Config) -> None:
+        gpu = engine.device == "gpu"
+        self._run = engine.run
+        self._batch = config.max_batch if gpu else 1
+        self._wait_s = config.max_wait_ms / 1000
+        self._queue: queue.Queue[Job | None] = queue.Queue(config.queue)
+        count = 1 if gpu else config.engine_threads or cores()
+        self._threads = [threading.Thread(target=self._work, name=f"engine-{n}", daemon=True) for n in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    def row(self, pixels: np.ndarray, *, timeout_s: float) -> np.ndarray:
+        """The scores of one picture, float32 (k,). Raises Busy where the queue is full, Expired after `timeout_s`."""
+        job = Job(pixels, time.monotonic() + timeout_s)
+        try:
+            self._queue.put_nowait(job)
+        except queue.Full:
+            raise Busy(f"{self._queue.maxsize} pictures are waiting already; send it again in a second") from None
+        try:
+            return job.row.result(timeout_s)
+        except (TimeoutError, CancelledError):
+            job.row.cancel()
+            raise Expired(f"no answer within {timeout_s:g} s; send it again later") from None
+
+    def alive(self) -> bool:
+        return all(thread.is_alive() for thread in self._threads)
+
+    def close(self) -> None:
+        """Lets the threads finish what is queued, and ends them."""
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        while (first := self._queue.get()) is not None:
+            jobs = [job for job in self._gather(first) if self._wanted(job)]
+            if not jobs:
+                continue
+            try:
+                for job, row in zip(jobs, self._run(np.stack([job.pixels for job in jobs])), strict=True):
+                    job.row.set_result(row)
+            except Exception as error:  # whatever the engine raises belongs to those who wait, and the thread goes on
+                for job in jobs:
+                    if not job.row.done():
+                        job.row.set_exception(error)
+
+    def _gather(self, first: Job) -> list[Job]:
+        """The first job and those that come before its batch is full or it has waited long enough."""
+        jobs, until = [first], time.monotonic() + self._wait_s
+        while len(jobs) < self._batch:
+            try:
+                job = self._queue.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                break
+            if job is None:
+                self._queue.put(None)  # the end: this batch first, then the loop sees it
+                break
+            jobs.append(job)
+        return jobs
+
+    def _wanted(self, job: Job) -> bool:
+        """False for one whose client has given up; nobody is asked to run it."""
+        if time.monotonic() > job.deadline:
+            job.row.cancel()
+        return job.row.set_running_or_notify_cancel()

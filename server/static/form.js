@@ -1,0 +1,74 @@
+"use strict";
+// The page works without this; with it, pictures can be dropped and are answered without a new page.
+const form = document.getElementById("form");
+const input = document.getElementById("image");
+const drop = document.getElementById("drop");
+const results = document.getElementById("results");
+document.documentElement.classList.add("js");
+
+const element = (tag, text, name) => {
+  const made = document.createElement(tag);
+  if (text !== undefined) made.textContent = text; // never as HTML: file names and labels are strangers' words
+  if (name) made.className = name;
+  return made;
+};
+
+const percent = (share) => `${(100 * share).toFixed(1)} %`;
+
+function fill(article, answer) {
+  const best = element("p", `${answer.predictions[0].label} `, "best");
+  best.append(element("span", percent(answer.predictions[0].probability)));
+  const list = element("ol");
+  for (const { label, probability } of answer.predictions) {
+    const meter = element("meter");
+    meter.max = 1;
+    meter.value = probability;
+    const line = element("li");
+    line.append(element("span", label, "label"), meter, element("span", percent(probability), "percent"));
+    list.append(line);
+  }
+  const model = `${answer.model.name} ${answer.model.id.slice(0, 8)} · request ${answer.request_id}`;
+  article.append(best, list, element("p", model, "id"));
+}
+
+function complain(article, title, detail, id) {
+  article.classList.add("problem");
+  article.append(element("p", title, "best"), element("p", detail), element("p", id ? `request ${id}` : "", "id"));
+}
+
+async function classify(file) {
+  const article = element("article", undefined, "answer");
+  const picture = element("img");
+  picture.alt = file.name;
+  picture.src = URL.createObjectURL(file);
+  picture.onerror = () => picture.remove();
+  const waiting = element("p", `Looking at ${file.name} …`);
+  article.append(picture, waiting);
+  results.prepend(article);
+  const body = new FormData();
+  body.append("image", file);
+  try {
+    const response = await fetch("/classify", { method: "POST", body, headers: { Accept: "application/json" } });
+    const answer = await response.json();
+    waiting.remove();
+    if (response.ok) fill(article, answer);
+    else complain(article, file.name, answer.detail, answer.request_id);
+  } catch {
+    waiting.remove();
+    complain(article, file.name, "The server cannot be reached; try again in a moment.");
+  }
+}
+
+// One after the other: the server is shared.
+async function all(files) {
+  for (const file of files) await classify(file);
+}
+
+input.addEventListener("change", () => { all([...input.files]); input.value = ""; });
+form.addEventListener("submit", (event) => event.preventDefault());
+for (const name of ["dragenter", "dragover"])
+  drop.addEventListener(name, (event) => { event.preventDefault(); drop.classList.add("over"); });
+for (const name of ["dragleave", "drop"])
+  drop.addEventListener(name, (event) => { event.preventDefault(); drop.classList.remove("over"); });
+drop.addEventListener("drop", (event) => all([...event.dataTransfer.files]));
+document.addEventListener("paste", (event) => all([...event.clipboardData.files]));

@@ -1,0 +1,96 @@
+"""gunicorn underneath: one process that listens at once, loads in the background, and goes down without losing a request."""
+
+import logging
+import os
+import shlex
+import sys
+import threading
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.workers.gthread import ThreadWorker
+
+from bundle.errors import ImagoError
+from server.config import Config
+from server.models import Models
+
+log = logging.getLogger("imago.server")
+
+
+class Worker(ThreadWorker):
+    """A SIGTERM makes it unready first, and closes the listener a moment later, when the orchestrator has noticed."""
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        models: Models = self.wsgi.extensions["imago"]
+        models.drain()
+        later = threading.Timer(models.config.unready_ms / 1000, super().handle_exit, (sig, frame))
+        later.daemon = True
+        later.start()
+
+
+class Server(BaseApplication):
+    """No Application of gunicorn's, which would put the working directory first on sys.path."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in _settings(self.config).items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """In the worker process, so that the parent stays small."""
+        from server.app import create_app
+
+        models = Models(self.config)
+        app = create_app(self.config, models)
+        models.start(failed, ready)
+        return app
+
+
+def run(config: Config) -> None:
+    """Serves until a signal ends it."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    Server(config).run()
+
+
+def failed(error: ImagoError) -> None:
+    """A bundle that cannot be served ends the server: nothing would get better by starting the worker again."""
+    print(f"imago: {error}", file=sys.stderr, flush=True)
+    os._exit(Arbiter.WORKER_BOOT_ERROR)
+
+
+def ready(models: Models) -> None:
+    for model in models.all():
+        for warning in model.warnings:
+            log.warning("%s: %s", model.manifest.name, warning)
+    print(welcome(models), file=sys.stderr, flush=True)
+
+
+def welcome(models: Models) -> str:
+    """What is served, and two commands to try."""
+    config = models.config
+    url = f"http://{config.listen.replace('0.0.0.0', '127.0.0.1')}"
+    names = [f"  {model.manifest.name}-{model.manifest.id[:8]} on {model.engine.name}" for model in models.all()]
+    sample = next(iter(sorted((config.bundles[0] / "golden").glob("0.*"))))
+    tries = [f"  curl -F image=@{shlex.quote(os.path.relpath(sample))} {url}/classify", f"  curl {url}/version"]
+    return "\n".join(["", "serving", *names, f"open {url} in a browser, or try", *tries, ""])
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    return {
+        "bind": config.listen,
+        "worker_class": "server.worker.Worker",
+        "workers": 1,
+        "threads": config.request_threads,
+        "graceful_timeout": config.drain_s,
+        "control_socket_disable": True,
+        "loglevel": "warning",
+        # The heartbeat file must not wait for a slow disk.
+        "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,
+        "limit_request_line": 4094,
+        "limit_request_fields": 64,
+    }

@@ -1,0 +1,150 @@
+"""The same model gives the same bytes, however it was made, named and ordered."""
+
+import hashlib
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bundle import canonical
+from bundle.engine import keras_any, onnx_cpu
+from bundle.errors import BundleError
+
+onnx = pytest.importorskip("onnx", reason="of the train extra")
+from onnx import helper, numpy_helper  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
+
+# Says what keras_bytes gives, behind the layers of another model.
+DIGEST = """
+import hashlib, sys
+from bundle import canonical
+from bundle.engine import keras_any
+keras = keras_any.import_keras()
+if sys.argv[1] == "behind":
+    keras.Sequential([keras.Input((4,)), *[keras.layers.Dense(2) for _ in range(5)]]).count_params()
+pixels = keras.Input((8, 8, 3), dtype="uint8", name="pixels")
+x = keras.layers.Rescaling(1 / 127.5, -1, name="scale")(pixels)
+act = keras.layers.ReLU(name="act")
+x = act(keras.layers.Conv2D(4, 3, kernel_initializer=keras.initializers.HeNormal(7), name="conv")(x))
+x = act(keras.layers.BatchNormalization(name="norm")(x))
+x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+scores = keras.layers.Dense(3, "softmax", kernel_initializer=keras.initializers.HeNormal(8), name="head")(x)
+model = keras.Model(pixels, scores, name="tiny")
+print(hashlib.sha256(canonical.keras_bytes(model)).hexdigest())
+"""
+
+
+def renamed(model, seed):
+    """The same graph with the nodes in another (still valid or not) order, and every name another."""
+    words = random.Random(seed)
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    names = {name: f"x{words.random()}" for node in copy.graph.node for name in (*node.input, *node.output)}
+    for node in copy.graph.node:
+        node.name = f"node{words.random()}"
+        node.input[:], node.output[:] = [names[x] for x in node.input], [names[x] for x in node.output]
+    for value in (*copy.graph.input, *copy.graph.output, *copy.graph.initializer):
+        value.name = names[value.name]
+    nodes, weights = (words.sample(list(part), len(part)) for part in (copy.graph.node, copy.graph.initializer))
+    del copy.graph.node[:], copy.graph.initializer[:]
+    copy.graph.node.extend(nodes)
+    copy.graph.initializer.extend(weights)
+    return copy
+
+
+@pytest.fixture
+def graph(parts):
+    return onnx.load_from_string(parts.models["model.onnx"])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_onnx_bytes_do_not_hang_on_names_and_order(parts, graph, seed):
+    assert canonical.onnx_bytes(renamed(graph, seed), "scores", 3) == parts.models["model.onnx"]
+
+
+def test_onnx_bytes_of_canonical_bytes_are_the_same(parts, graph):
+    assert canonical.onnx_bytes(graph, "scores", 3) == parts.models["model.onnx"]
+
+
+def test_onnx_bytes_drop_nodes_and_weights_that_nothing_needs(parts, graph):
+    graph.graph.node.append(helper.make_node("Relu", ["unused"], ["nothing"]))
+    graph.graph.initializer.append(numpy_helper.from_array(np.ones(9, np.float32), "unused"))
+    assert canonical.onnx_bytes(graph, "scores", 3) == parts.models["model.onnx"]
+
+
+def test_onnx_bytes_drop_who_made_the_file_and_when(parts, graph):
+    graph.producer_version, graph.doc_string = "2026-11-21", "made on a Saturday"
+    graph.graph.doc_string = graph.graph.node[0].doc_string = graph.graph.initializer[0].doc_string = "words"
+    assert canonical.onnx_bytes(graph, "scores", 3) == parts.models["model.onnx"]
+
+
+def test_onnx_bytes_differ_where_a_weight_does(parts, graph):
+    graph.graph.initializer[-1].raw_data = bytes(len(graph.graph.initializer[-1].raw_data))
+    assert canonical.onnx_bytes(graph, "scores", 3) != parts.models["model.onnx"]
+
+
+def test_onnx_input_and_output_have_the_names_of_the_contract(parts, graph):
+    found = onnx.load_from_string(canonical.onnx_bytes(renamed(graph, 1), "features", 3)).graph
+    assert ([value.name for value in found.input], [value.name for value in found.output]) == (["pixels"], ["features"])
+
+
+def test_onnx_model_of_two_inputs_is_refused(graph):
+    graph.graph.input.append(helper.make_tensor_value_info("more", onnx.TensorProto.FLOAT, [1]))
+    with pytest.raises(BundleError, match="2 inputs and 1 outputs, one of each wanted"):
+        canonical.onnx_bytes(graph, "scores", 3)
+
+
+@pytest.mark.parametrize("scores", ["softmax", "sigmoid"])
+def test_head_on_features_gives_scores(onnx, spec, scores):
+    rng = np.random.default_rng(0)
+    kernel, bias = rng.normal(size=(3, 4)).astype(np.float32), rng.normal(size=4).astype(np.float32)
+    model = canonical.onnx_with_head(onnx("Identity"), kernel=kernel, bias=bias, scores=scores)
+    features, rows = (onnx_cpu.load(data, spec, n).run(pictures(2)) for data, n in ((onnx("Identity"), 3), (model, 4)))
+    logits = features @ kernel + bias
+    wanted = np.exp(logits) / (np.exp(logits).sum(1, keepdims=True) if scores == "softmax" else 1 + np.exp(logits))
+    assert np.abs(rows - wanted).max() < 1e-6
+
+
+def pictures(count):
+    return np.random.default_rng(count).integers(0, 256, (count, 8, 8, 3), np.uint8)
+
+
+# ---- Keras ---------------------------------------------------------------------------------
+
+
+def started(word, seed):
+    command, env = [sys.executable, "-c", DIGEST, word], {**os.environ, "PYTHONHASHSEED": seed}
+    return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
+
+
+def test_keras_bytes_are_the_same_in_another_process_behind_other_layers():
+    with started("alone", "1") as one, started("behind", "2") as two:
+        digests = [process.communicate(timeout=120)[0] for process in (one, two)]
+    assert len(digests[0]) == 65
+    assert digests[0] == digests[1]
+
+
+def test_keras_bytes_are_the_same_when_saved_again(keras_model):
+    first, second = (hashlib.sha256(canonical.keras_bytes(keras_model)).hexdigest() for _ in range(2))
+    assert first == second
+
+
+def test_keras_bytes_can_be_loaded_and_saved_again(keras_model, tmp_path):
+    (tmp_path / "model.keras").write_bytes(canonical.keras_bytes(keras_model))
+    again = keras_any.import_keras().models.load_model(tmp_path / "model.keras", safe_mode=True)
+    assert canonical.keras_bytes(again) == canonical.keras_bytes(keras_model)
+
+
+def test_onnx_from_keras_agrees_with_keras(keras_model, keras_onnx, spec):
+    engines = keras_any.from_model(keras_model, spec, 3, "here"), onnx_cpu.load(keras_onnx, spec, 3)
+    first, second = (engine.run(pictures(5)) for engine in engines)
+    assert np.abs(first - second).max() < 1e-5
+
+
+def test_onnx_from_keras_is_the_same_each_time(keras_model, keras_onnx):
+    assert canonical.onnx_from_keras(keras_model, "scores") == keras_onnx

@@ -1,0 +1,353 @@
+"""Tiny real bundles, a real client and a real server process, for all rooms."""
+
+import io
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+RGB = ("red", "green", "blue")
+
+
+# ---- pictures ------------------------------------------------------------------------------
+
+
+def _encoded(picture, form, **save):
+    out = io.BytesIO()
+    picture.save(out, form, **save)
+    return out.getvalue()
+
+
+def _photo(width=64, height=48, *, seed=0, form="JPEG", **save):
+    """Like a photo: soft colours that change slowly over the picture."""
+    coarse = np.random.default_rng(seed).integers(30, 226, (3, 4, 3), np.uint8)
+    picture = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+    return _encoded(picture, form, **save)
+
+
+@pytest.fixture(scope="session")
+def encoded():
+    """(PIL picture, format, **options of save) -> bytes."""
+    return _encoded
+
+
+@pytest.fixture(scope="session")
+def photo():
+    """(width, height, seed=, form=, **options of save) -> bytes of a photo-like picture."""
+    return _photo
+
+
+@pytest.fixture(scope="session")
+def jpeg():
+    return _photo(form="JPEG", quality=90)
+
+
+@pytest.fixture(scope="session")
+def png():
+    return _photo(form="PNG")
+
+
+@pytest.fixture(scope="session")
+def webp():
+    return _photo(form="WEBP", lossless=True)
+
+
+@pytest.fixture(scope="session")
+def gif():
+    return _photo(form="GIF")
+
+
+@pytest.fixture(scope="session")
+def bmp():
+    return _photo(form="BMP")
+
+
+@pytest.fixture(scope="session")
+def data_dir():
+    """The real photos, where this machine has them."""
+    path = Path(os.environ.get("IMAGO_DATA", "/nowhere"))
+    if not path.is_dir():
+        pytest.skip("IMAGO_DATA names no folder with the example photos")
+    return path
+
+
+# ---- bundles -------------------------------------------------------------------------------
+
+
+def _onnx(activation="Softmax", labels=3, side=8):
+    """Mean red, green and blue, each a score of its own: (n, side, side, 3) -> (n, labels), canonical."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    from bundle import canonical
+
+    nodes = [
+        helper.make_node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["floats", "axes"], ["means"], keepdims=0),
+        helper.make_node("MatMul", ["means", "kernel"], ["product"]),
+        helper.make_node("Add", ["product", "bias"], ["logits"]),
+        helper.make_node(activation, ["logits"], ["scores"]),
+    ]
+    weights = {
+        "axes": np.array([1, 2], np.int64),
+        "kernel": (np.eye(3, labels) / 50).astype(np.float32),
+        "bias": np.full(labels, -2.5, np.float32),
+    }
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", side, side, 3])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", labels])],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    return canonical.onnx_bytes(model, "scores", labels)
+
+
+@pytest.fixture(scope="session")
+def onnx():
+    """(activation, labels, side) -> model.onnx."""
+    return _onnx
+
+
+@pytest.fixture(scope="session")
+def keras_model():
+    """uint8 (8, 8, 3) -> three scores; its layers have names, as those of finished models do."""
+    pytest.importorskip("tensorflow", reason="of the train extra")
+    from bundle.engine import keras_any
+
+    keras = keras_any.import_keras()
+    start = keras.initializers.HeNormal
+    layers = [
+        keras.Input((8, 8, 3), dtype="uint8", name="pixels"),
+        keras.layers.Rescaling(1 / 127.5, -1, name="scale"),
+        keras.layers.Conv2D(4, 3, activation="relu", kernel_initializer=start(7), name="conv"),
+        keras.layers.BatchNormalization(name="norm"),
+        keras.layers.GlobalAveragePooling2D(name="pool"),
+        keras.layers.Dense(3, "softmax", kernel_initializer=start(8), name="head"),
+    ]
+    return keras.Sequential(layers, name="tiny")
+
+
+@pytest.fixture(scope="session")
+def keras_onnx(keras_model):
+    from bundle import canonical
+
+    return canonical.onnx_from_keras(keras_model, "scores")
+
+
+@pytest.fixture(scope="session")
+def spec():
+    from bundle.image import Preprocess
+
+    return Preprocess(height=8, width=8, resize="squash", resample="bilinear", color="rgb")
+
+
+@pytest.fixture(scope="session")
+def parts(spec):
+    """The parts of a bundle that tells red, green and blue pictures apart."""
+    from bundle.write import Parts
+
+    return Parts(
+        name="tiny",
+        source="onnx",
+        preprocess=spec,
+        scores="softmax",
+        labels=RGB,
+        thresholds=(),
+        training=None,
+        metrics={"accuracy": 0.9},
+        tolerance=1e-4,
+        models={"model.onnx": _onnx()},
+        pictures={"0.png": _photo(form="PNG")},
+    )
+
+
+@pytest.fixture(scope="session")
+def multi_parts(parts):
+    """As `parts`, but a picture may have several labels."""
+    return replace(
+        parts, name="multi", scores="sigmoid", thresholds=(0.5, 0.5, 0.5), models={"model.onnx": _onnx("Sigmoid")}
+    )
+
+
+@pytest.fixture(scope="session")
+def bundles(tmp_path_factory):
+    """The folder that the bundles of the session are written to."""
+    return tmp_path_factory.mktemp("bundles")
+
+
+@pytest.fixture(scope="session")
+def tiny(bundles, parts):
+    from bundle.write import write
+
+    return write(bundles, parts)
+
+
+@pytest.fixture(scope="session")
+def multi(bundles, multi_parts):
+    from bundle.write import write
+
+    return write(bundles, multi_parts)
+
+
+@pytest.fixture
+def tiny_copy(tiny, tmp_path):
+    """One to tamper with."""
+    return Path(shutil.copytree(tiny, tmp_path / tiny.name))
+
+
+@pytest.fixture(scope="session")
+def resign():
+    """(directory, **changes) makes a manifest agree again: with `changes`, the files as they are now, and a new id."""
+    from bundle import manifest, store
+
+    def run(directory, **changes):
+        content = {**store.read_manifest(directory).model_dump(mode="json"), **changes}
+        files = [path for path in directory.rglob("*") if path.is_file() and path.name != "manifest.json"]
+        content["files"] = {
+            path.relative_to(directory).as_posix(): {"sha256": store.sha256(path), "size": path.stat().st_size}
+            for path in files
+        }
+        content["id"] = manifest.bundle_id(content)
+        (directory / "manifest.json").write_bytes(manifest.canonical(content))
+        return directory
+
+    return run
+
+
+# ---- servers -------------------------------------------------------------------------------
+
+
+@contextmanager
+def _app(*paths, **knobs):
+    from server.app import create_app
+    from server.config import read
+    from server.models import Models
+
+    models, loaded, failures = Models(read(bundle=paths, **knobs)), threading.Event(), []
+    models.start(lambda error: (failures.append(error), loaded.set()), lambda _: loaded.set())
+    assert loaded.wait(30)
+    assert not failures
+    yield create_app(models.config, models)
+    for model in models.all():
+        models.get(model.manifest.name).pool.close()
+
+
+@pytest.fixture(scope="session")
+def serving():
+    """(*bundles, **knobs) -> context of a Flask application with its models loaded."""
+    return _app
+
+
+@pytest.fixture(scope="session")
+def app(tiny, multi):
+    with _app(tiny, multi) as app:
+        yield app
+
+
+@pytest.fixture
+def client(app):
+    return app.test_client()
+
+
+@dataclass
+class Server:
+    """A running `imago serve`."""
+
+    url: str
+    process: subprocess.Popen
+    log: Path
+
+    def end(self, timeout_s=20):
+        """Its exit status after a SIGTERM to it, and to nothing else."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.process.wait(timeout_s)
+
+
+def _free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def _wait_ready(server):
+    import requests
+
+    until = time.monotonic() + 30
+    while time.monotonic() < until and server.process.poll() is None:
+        try:
+            if requests.get(server.url + "/readyz", timeout=5).ok:
+                return
+        except requests.ConnectionError:
+            pass
+        time.sleep(0.05)
+    pytest.fail(f"the server did not get ready: {server.log.read_text()}")
+
+
+@contextmanager
+def _process(folder, *paths, **knobs):
+    port = _free_port()
+    flags = [word for name, value in knobs.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    named = [word for path in paths for word in ("--bundle", str(path))]
+    command = [sys.executable, "-m", "imago", "serve", "--listen", f"127.0.0.1:{port}", *named, *flags]
+    log = folder / f"serve-{port}.log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file)
+    server = Server(f"http://127.0.0.1:{port}", process, log)
+    try:
+        _wait_ready(server)
+        yield server
+        assert server.end() == 0, log.read_text()
+    finally:
+        if process.poll() is None:
+            process.kill()  # its worker notices within a second, and ends too
+            process.wait(5)
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory):
+    """(*bundles, **knobs) -> context of a real server process that is ready; it must exit with 0."""
+    folder = tmp_path_factory.mktemp("servers")
+    return lambda *paths, **knobs: _process(folder, *paths, **knobs)
+
+
+@pytest.fixture(scope="session")
+def served(start, tiny):
+    """The URL of a real server that serves `tiny`."""
+    with start(tiny) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def imago():
+    """(*words, **options of subprocess.run) -> the finished command `imago`."""
+
+    def run(*words, timeout=60, **options):
+        command = [sys.executable, "-m", "imago", *map(str, words)]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, **options)
+
+    return run
+
+
+@pytest.fixture
+def free_port():
+    return _free_port()
+
+
+@pytest.fixture
+def stack():
+    """For what a test enters one after the other."""
+    with ExitStack() as stack:
+        yield stack
