@@ -2,7 +2,8 @@
 PYTHON ?= python3
 UV ?= .uv/bin/uv
 BIN := .venv/bin
-SYNC = UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1 $(UV) sync --frozen --inexact --quiet --python $(PYTHON)
+# The system's certificates, so that a company's proxy is believed where the system believes it.
+SYNC = UV_SYSTEM_CERTS=1 UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1 $(UV) sync --frozen --inexact --quiet --python $(PYTHON)
 BUNDLES ?=
 LISTEN ?= 127.0.0.1:5000
 
@@ -37,7 +38,7 @@ browser: ## install Debian's Chromium for the browser tests (as root)
 	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -qq --no-install-recommends -y chromium >/dev/null; }
 
 lock: $(UV) ## write uv.lock anew from pyproject.toml
-	$(UV) lock
+	UV_SYSTEM_CERTS=1 $(UV) lock
 
 format: setup ## let ruff format and mend
 	$(BIN)/ruff format .

@@ -20,7 +20,9 @@ TARGET = ROOT / ".uv"
 
 def main() -> None:
     if sys.version_info < (3, 11):
-        sys.exit(f"Python 3.11 or newer is needed, this is {platform.python_version()}; try: make PYTHON=python3.12 ...")
+        sys.exit(
+            f"Python 3.11 or newer is needed, this is {platform.python_version()}; try: make PYTHON=python3.12 ..."
+        )
     packages = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
     uv = next(package for package in packages if package["name"] == "uv")
     if not by_pip(uv["version"]):
@@ -29,7 +31,17 @@ def main() -> None:
 
 
 def by_pip(version: str) -> bool:
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(TARGET), f"uv=={version}"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--target",
+        str(TARGET),
+        f"uv=={version}",
+    ]
     return subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 

@@ -39,10 +39,14 @@ def main() -> None:
         print("IMAGO_DATA is not set: the figures on real photos are left out", file=sys.stderr)
     lines = [f"| {what} | {figure} | {goal} |" for what, figure, goal in rows]
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
-    section = "\n".join([f"## {date.today()}: skeleton ({machine})", "", "| what | figure | goal |", "|---|---|---|", *lines])
+    section = "\n".join(
+        [f"## {date.today()}: skeleton ({machine})", "", "| what | figure | goal |", "|---|---|---|", *lines]
+    )
     print(section)
     results = ROOT / "bench" / "RESULTS.md"
-    results.write_text(f"{results.read_text().rstrip()}\n\n{section}\n" if results.exists() else f"# Results\n\n{section}\n")
+    results.write_text(
+        f"{results.read_text().rstrip()}\n\n{section}\n" if results.exists() else f"# Results\n\n{section}\n"
+    )
 
 
 def help_time() -> list[Row]:
@@ -70,7 +74,13 @@ def fresh_clone() -> list[Row]:
         with running(command, port, cwd=clone, env=env, patience_s=300):
             took = time.perf_counter() - start
         heavy = list(clone.glob(".venv/lib/*/site-packages/tensorflow*"))
-    return [("`make serve`, fresh clone, empty caches, to the first 200 of /readyz", f"{took:.1f} s, {len(heavy)} tensorflow packages", "<= 60 s, none")]
+    return [
+        (
+            "`make serve`, fresh clone, empty caches, to the first 200 of /readyz",
+            f"{took:.1f} s, {len(heavy)} tensorflow packages",
+            "<= 60 s, none",
+        )
+    ]
 
 
 def server() -> list[Row]:
@@ -134,7 +144,11 @@ def clothing(data: Path) -> list[Row]:
     return [
         ("clothing8, mobilenet 0.25 at 128, linear head: test accuracy", f"{accuracy:.1f} %", ">= 73 %"),
         ("the same, cold process to written bundle, median of 3", f"{statistics.median(walls):.1f} s", "<= 15 s"),
-        (f"{count} photos by predict, POST /classify and Keras", f"{labels} other labels, largest difference {off:.1e}", "none, 1e-4"),
+        (
+            f"{count} photos by predict, POST /classify and Keras",
+            f"{labels} other labels, largest difference {off:.1e}",
+            "none, 1e-4",
+        ),
     ]
 
 
@@ -143,14 +157,33 @@ def three_ways(bundle: Path, files: list[Path]) -> tuple[float, int, int]:
     from bundle import model
 
     keras = model.open(bundle, "keras")
-    told = json.loads(subprocess.run([*IMAGO, "predict", str(bundle), *map(str, files), "--json", "--top", "1000"], capture_output=True, check=True, cwd=ROOT).stdout)
+    told = json.loads(
+        subprocess.run(
+            [*IMAGO, "predict", str(bundle), *map(str, files), "--json", "--top", "1000"],
+            capture_output=True,
+            check=True,
+            cwd=ROOT,
+        ).stdout
+    )
     port = free_port()
-    with running([*IMAGO, "serve", "--bundle", str(bundle), "--listen", f"127.0.0.1:{port}"], port) as (_, url), ThreadPoolExecutor(4) as pool:
-        served = list(pool.map(lambda f: requests.post(f"{url}/classify?top=1000", files={"image": f.read_bytes()}, timeout=60).json(), files))
+    with (
+        running([*IMAGO, "serve", "--bundle", str(bundle), "--listen", f"127.0.0.1:{port}"], port) as (_, url),
+        ThreadPoolExecutor(4) as pool,
+    ):
+        served = list(
+            pool.map(
+                lambda f: requests.post(f"{url}/classify?top=1000", files={"image": f.read_bytes()}, timeout=60).json(),
+                files,
+            )
+        )
     off, labels = 0.0, 0
     for path, one, two in zip(files, told["results"], served, strict=True):
         row = keras.run(keras.prepare(path.read_bytes())[None])[0]
-        ways = [{p["label"]: p["probability"] for p in one["predictions"]}, {p["label"]: p["probability"] for p in two["predictions"]}, dict(zip(keras.labels, row.tolist(), strict=True))]
+        ways = [
+            {p["label"]: p["probability"] for p in one["predictions"]},
+            {p["label"]: p["probability"] for p in two["predictions"]},
+            dict(zip(keras.labels, row.tolist(), strict=True)),
+        ]
         labels += len({max(way, key=lambda label, way=way: way[label]) for way in ways}) > 1
         off = max(off, *(abs(way[label] - ways[0][label]) for way in ways for label in keras.labels))
     return off, labels, len(files)
@@ -160,7 +193,9 @@ def three_ways(bundle: Path, files: list[Path]) -> tuple[float, int, int]:
 
 
 @contextmanager
-def running(command: list[str], port: int, *, patience_s: float = 30, **options: object) -> Iterator[tuple[subprocess.Popen, str]]:
+def running(
+    command: list[str], port: int, *, patience_s: float = 30, **options: object
+) -> Iterator[tuple[subprocess.Popen, str]]:
     """A server that answers /readyz with 200; its whole process group is stopped afterwards."""
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryFile() as log:
@@ -217,7 +252,9 @@ def giant_png(side: int) -> bytes:
     body = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
     header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", body), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks
+    )
 
 
 if __name__ == "__main__":

@@ -17,9 +17,11 @@ _OPSET = 18
 
 def keras_bytes(model: Any) -> bytes:
     """The .keras file of a model, uncompiled, without the dates and object addresses that Keras writes into it."""
+    # A model that was trained would bring its optimizer's state along, twice the weights.
+    uncompiled = type(model)(model.input, model.output, name=model.name)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
-        model.save(path)
+        uncompiled.save(path)
         with zipfile.ZipFile(path) as archive:
             members = {name: archive.read(name) for name in archive.namelist()}
     metadata = json.loads(members["metadata.json"])

@@ -13,7 +13,7 @@ blueprint = Blueprint("health", __name__)
 def healthz() -> tuple[Response, int]:
     """Alive: the engine threads run. Loading is alive too."""
     alive = models().alive()
-    return jsonify({"alive": alive}), 200 if alive else 500
+    return jsonify({"alive": alive}), 200 if alive else 503
 
 
 @blueprint.get("/readyz")

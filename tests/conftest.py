@@ -240,8 +240,10 @@ def _app(*paths, **knobs):
     assert loaded.wait(30)
     assert not failures
     yield create_app(models.config, models)
-    for model in models.all():
-        models.get(model.manifest.name).pool.close()
+    pools = [models.get(model.manifest.name).pool for model in models.all()]
+    for pool in pools:
+        if pool.alive():  # a test may have closed one
+            pool.close()
 
 
 @pytest.fixture(scope="session")

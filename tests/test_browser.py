@@ -12,7 +12,13 @@ pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium here; as root:
 def browser():
     from playwright.sync_api import sync_playwright
 
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    quiet = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=quiet)
         yield browser
@@ -24,7 +30,10 @@ def page(browser, served):
     """The form, with every request to another host and every console error noted."""
     page = browser.new_page()
     page.strangers, page.complaints = [], []
-    page.on("request", lambda request: None if request.url.startswith((served, "blob:")) else page.strangers.append(request.url))
+    page.on(
+        "request",
+        lambda request: None if request.url.startswith((served, "blob:")) else page.strangers.append(request.url),
+    )
     page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
     page.goto(served)
     yield page

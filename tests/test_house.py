@@ -34,7 +34,18 @@ def test_no_room_imports_another_but_bundle(path):
 
 
 def test_bundle_needs_only_its_few_libraries_at_the_top():
-    heavy = {"tensorflow", "keras", "onnxruntime", "onnx", "tf2onnx", "sklearn", "flask", "gunicorn", "boto3", "matplotlib"}
+    heavy = {
+        "tensorflow",
+        "keras",
+        "onnxruntime",
+        "onnx",
+        "tf2onnx",
+        "sklearn",
+        "flask",
+        "gunicorn",
+        "boto3",
+        "matplotlib",
+    }
     for path in (ROOT / "bundle").rglob("*.py"):
         tops = {n for n in ast.parse(path.read_text()).body if isinstance(n, ast.Import | ast.ImportFrom)}
         names = {(getattr(n, "module", None) or n.names[0].name).partition(".")[0] for n in tops}
@@ -43,7 +54,9 @@ def test_bundle_needs_only_its_few_libraries_at_the_top():
 
 # Augmentation and drawing make pictures, they do not prepare model input.
 DRAWS = {"training/pieces/__init__.py", "training/pieces/drawing.py"}
-DECODERS = re.compile(r"Image\.open|ImageOps|\.resize\(|\.thumbnail\(|decode_(jpeg|png|image)|load_img|image_dataset_from|imdecode|imread")
+DECODERS = re.compile(
+    r"Image\.open|ImageOps|\.resize\(|\.thumbnail\(|decode_(jpeg|png|image)|load_img|image_dataset_from|imdecode|imread"
+)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -85,7 +98,10 @@ def test_no_function_is_longer_than_sixty_lines():
 def test_the_readme_shows_every_knob_of_the_server():
     readme = (ROOT / "README.md").read_text()
     for row in config.table():
-        assert "| " + " | ".join(f"`{cell}`" if at < 3 and cell != "–" else cell for at, cell in enumerate(row)) + " |" in readme
+        assert (
+            "| " + " | ".join(f"`{cell}`" if at < 3 and cell != "–" else cell for at, cell in enumerate(row)) + " |"
+            in readme
+        )
 
 
 def test_make_help_lists_every_target():

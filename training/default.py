@@ -3,10 +3,13 @@
 import shutil
 import sys
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import click
 
+from bundle.engine import cores
 from training import classifier, pieces, report
 from training.progress import Progress
 from training.run import Run
@@ -14,8 +17,8 @@ from training.run import Run
 BUNDLES = Path(__file__).resolve().parent.parent / "server" / "bundles"
 
 # Pictures for each label; drawn anew each time, so that nothing but code is kept. Seeds apart: judges are never trained on.
-TRAIN, JUDGES = 600, 60
-DRAWN_SIZE = 144
+TRAIN, JUDGES = 3600, 60
+DRAWN_SIZE = 128
 
 # What the repository may carry.
 MOST_BYTES = 3_000_000
@@ -26,13 +29,19 @@ def main() -> None:
         home = Path(folder)
         progress = Progress()
         for name, count, seed in (("train", TRAIN, 0), ("judges", JUDGES, 99)):
-            drawn = pieces.write(home / name, count=count, seed=seed, size=DRAWN_SIZE)
-            for _ in progress.track(f"drawing {name}", drawn, count * len(pieces.LABELS)):
-                pass
+            with ProcessPoolExecutor(cores()) as pool:
+                labels = pool.map(partial(draw, home / name, count, seed), pieces.LABELS)
+                for _ in progress.track(f"drawing {name}", labels, len(pieces.LABELS)):
+                    pass
         run = described(home)
         result = classifier.main(run, progress)
         report.write(run, result, progress)
         publish(result.bundle)
+
+
+def draw(folder: Path, count: int, seed: int, label: str) -> None:
+    for _ in pieces.write(folder, count=count, seed=seed, size=DRAWN_SIZE, labels=(label,)):
+        pass
 
 
 def described(home: Path) -> Run:
@@ -43,12 +52,12 @@ def described(home: Path) -> Run:
         out=home / "bundles",
         backbone="mobilenet",
         alpha=0.25,
-        size=128,
+        size=96,
         resize="pad",  # a drawing is looked at whole
         weights="none",
-        epochs=30,
-        batch_size=32,
-        learning_rate=0.004,
+        epochs=8,
+        batch_size=64,
+        learning_rate=0.003,
         seed=0,
         golden=None,
         photos_in_bundle=False,

@@ -34,7 +34,9 @@ def test_any_bytes_give_a_picture_or_a_picture_error(spec, start, data):
 
 @pytest.mark.parametrize("form", ["JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP"])
 @settings(BOUNDED, max_examples=80)
-@given(st.lists(st.tuples(st.integers(0, 10_000), st.binary(min_size=1, max_size=4)), min_size=1, max_size=5), st.data())
+@given(
+    st.lists(st.tuples(st.integers(0, 10_000), st.binary(min_size=1, max_size=4)), min_size=1, max_size=5), st.data()
+)
 def test_changed_picture_gives_a_picture_or_a_picture_error(photo, spec, form, changes, data):
     changed = bytearray(photo(24, 16, form=form))
     for at, new in changes:

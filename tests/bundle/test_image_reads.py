@@ -110,7 +110,9 @@ def test_colour_profile_is_ignored(encoded, spec):
     assert color(encoded(solid("RGB", ORANGE), "PNG", icc_profile=profile), spec) == ORANGE
 
 
-@pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")  # Pillow's word to the log; no error outside of tests
+@pytest.mark.filterwarnings(
+    "ignore:Corrupt EXIF data:UserWarning"
+)  # Pillow's word to the log; no error outside of tests
 def test_broken_exif_block_does_not_make_a_picture_bad(encoded, spec):
     plain, broken = (encoded(solid("RGB", ORANGE), "JPEG", **more) for more in ({}, {"exif": b"Exif\0\0MM\0*garbage"}))
     assert (pixels(broken, spec) == pixels(plain, spec)).all()

@@ -224,7 +224,9 @@ def test_fill_bytes_before_a_marker_are_passed_over(jpeg):
     assert image._one_scan(jpeg[:start] + b"\xff\xff\xff" + jpeg[start:])
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff\xd8", b"\xff\xd8\xff", b"\xff\xd8\xff\xc0", b"\xff\xd8\xff\xda\0\0", b"x" * 99])
+@pytest.mark.parametrize(
+    "data", [b"", b"\xff\xd8", b"\xff\xd8\xff", b"\xff\xd8\xff\xc0", b"\xff\xd8\xff\xda\0\0", b"x" * 99]
+)
 def test_ruins_of_a_jpeg_are_not_one_scan(data):
     assert not image._one_scan(data)
 
@@ -258,7 +260,9 @@ def test_bytes_that_are_no_picture_are_refused(spec, data, kind):
     assert type(refused(data, spec)) is kind
 
 
-@pytest.mark.parametrize("data", [b"", HTML, b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBP", b"GIF89a", b"BM"])
+@pytest.mark.parametrize(
+    "data", [b"", HTML, b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBP", b"GIF89a", b"BM"]
+)
 def test_refusal_is_one_sentence(spec, data):
     assert one_sentence(refused(data, spec))
 

@@ -93,7 +93,10 @@ def test_unreadable_picture_has_its_reason_and_the_others_their_answers(tiny, fo
     result = run(tiny, folder, "--json")
     *good, bad = json.loads(result.stdout)["results"]
     assert [answer["predictions"][0]["label"] for answer in good] == ["red", "green", "blue"]
-    assert (bad["error"]["code"], bad["error"]["detail"].startswith("the picture cannot be decoded")) == ("bad-picture", True)
+    assert (bad["error"]["code"], bad["error"]["detail"].startswith("the picture cannot be decoded")) == (
+        "bad-picture",
+        True,
+    )
     assert result.exit_code == 1
 
 

@@ -44,9 +44,7 @@ def test_copied_bundle_is_good_under_any_name(tiny, tmp_path):
 @pytest.mark.parametrize("at", [0, -1])
 def test_changed_byte_is_refused(tiny_copy, path, at):
     flip(tiny_copy / path, at)
-    assert refusal(tiny_copy) == (
-        f"BUNDLE/{path}: its content was changed (sha256 differs); fetch the bundle again"
-    )
+    assert refusal(tiny_copy) == (f"BUNDLE/{path}: its content was changed (sha256 differs); fetch the bundle again")
 
 
 @pytest.mark.parametrize("path", ["model.onnx", "labels.txt", "golden/0.png", "golden/expected.json"])
@@ -62,7 +60,9 @@ def test_missing_file_is_refused(tiny_copy, path):
     assert refusal(tiny_copy) == f"BUNDLE/{path}: missing; fetch the bundle again"
 
 
-@pytest.mark.parametrize("path", ["weights.pkl", ".hidden", "golden/1.jpg", "golden/deep/er/1.jpg", "manifest.json.bak"])
+@pytest.mark.parametrize(
+    "path", ["weights.pkl", ".hidden", "golden/1.jpg", "golden/deep/er/1.jpg", "manifest.json.bak"]
+)
 def test_extra_file_is_refused(tiny_copy, path):
     (tiny_copy / path).parent.mkdir(parents=True, exist_ok=True)
     (tiny_copy / path).write_bytes(b"")
@@ -73,9 +73,7 @@ def test_extra_file_is_refused(tiny_copy, path):
 def test_link_is_refused_even_to_the_right_content(tiny_copy, tiny, path):
     (tiny_copy / path).unlink()
     (tiny_copy / path).symlink_to(tiny / path)
-    assert refusal(tiny_copy) == (
-        f"BUNDLE/{path}: a link; a bundle holds plain files only, copy the file in its place"
-    )
+    assert refusal(tiny_copy) == (f"BUNDLE/{path}: a link; a bundle holds plain files only, copy the file in its place")
 
 
 def test_linked_directory_is_refused(tiny_copy, tiny):
@@ -131,7 +129,9 @@ def test_labels_may_hold_any_letters(tiny_copy, resign):
 
 
 @pytest.mark.parametrize(
-    "change", [{"metrics": {"accuracy": 0.99}}, {"tolerance": 0.5}, {"name": "other"}, {"files": {}}, {"id": "0" * 64}], ids=str
+    "change",
+    [{"metrics": {"accuracy": 0.99}}, {"tolerance": 0.5}, {"name": "other"}, {"files": {}}, {"id": "0" * 64}],
+    ids=str,
 )
 def test_edited_manifest_is_refused(tiny_copy, change):
     files = json.loads((tiny_copy / "manifest.json").read_text())["files"]

@@ -38,7 +38,9 @@ def test_same_parts_give_the_same_bytes_elsewhere(parts, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change", [{"metrics": {"accuracy": 0.8}}, {"labels": ("r", "g", "b")}, {"name": "other"}, {"tolerance": 1e-3}], ids=str
+    "change",
+    [{"metrics": {"accuracy": 0.8}}, {"labels": ("r", "g", "b")}, {"name": "other"}, {"tolerance": 1e-3}],
+    ids=str,
 )
 def test_other_parts_give_another_id(parts, tmp_path, change):
     first, second = write(tmp_path, parts), write(tmp_path, replace(parts, **change))
@@ -100,7 +102,9 @@ def test_wrong_number_of_labels_is_refused_with_both_numbers(parts, tmp_path):
     )
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../up", "a/b", "a b", "ä", "-x", "a" * 65, "tiny\n", "a\0b"], ids=repr)
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../up", "a/b", "a b", "ä", "-x", "a" * 65, "tiny\n", "a\0b"], ids=repr
+)
 def test_bad_name_is_refused_with_what_is_wanted(parts, tmp_path, name):
     assert refusal(tmp_path, replace(parts, name=name)) == (
         f"name {name!r}: letters, digits, '.', '_' and '-' wanted, 64 at most; choose one with --name"

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bundle import canonical
+from bundle.engine import onnx_cpu
 from bundle.engine.keras_any import import_keras
 from bundle.errors import DataError
 from training import backbones
@@ -29,12 +31,34 @@ def pixels():
     return np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize(("backbone", "size", "width"), [("mobilenet", 32, 256), ("inception_v3", 75, 2048), ("resnet50", 32, 2048)])
+@pytest.mark.parametrize(
+    ("backbone", "size", "width"), [("mobilenet", 32, 256), ("inception_v3", 75, 2048), ("resnet50", 32, 2048)]
+)
 def test_each_backbone_goes_from_pixels_to_features(run, backbone, size, width):
     model = backbones.features(replace(run, backbone=backbone, size=size))
     assert model.input_shape == (None, size, size, 3)
     assert model.inputs[0].dtype == "uint8"
     assert model.output_shape == (None, width)
+
+
+@pytest.mark.parametrize(("backbone", "size"), [("inception_v3", 75), ("resnet50", 32)])
+def test_each_backbone_exports_to_onnx_and_gives_the_same_features(run, backbone, size):
+    chosen = replace(run, backbone=backbone, size=size)
+    import_keras().utils.set_random_seed(0)
+    model = backbones.features(chosen)
+    exported = onnx_cpu.load(canonical.onnx_from_keras(model, "features"), chosen.preprocess, 2048, output="features")
+    pixels = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
+    assert np.allclose(exported.run(pixels), model(pixels), rtol=1e-3, atol=1e-4)
+
+
+def test_a_backbone_built_again_after_others_gives_the_same_file(run):
+    """InceptionV3 leaves its layers' names to Keras, which counts what it has built before."""
+    keras, files = import_keras(), []
+    for _ in range(2):
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(0)
+        files.append(canonical.keras_bytes(backbones.features(replace(run, backbone="inception_v3", size=75))))
+    assert files[0] == files[1]
 
 
 def test_mobilenet_sees_pixels_from_minus_one_to_one(run, pixels):

@@ -78,9 +78,10 @@ def test_another_seed_draws_other_pictures(tmp_path):
     assert not set(files(tmp_path / "one").values()) & set(files(tmp_path / "two").values())
 
 
-def test_documents_lie_beside_their_pictures_when_asked_for(tmp_path):
-    paths = list(pieces.write_documents(tmp_path, count=1, seed=3, size=64))
-    assert all(re.fullmatch(DOCUMENT, path.with_suffix(".svg").read_text()) for path in paths)
+def test_each_picture_comes_with_its_document(tmp_path):
+    for path, text in pieces.write(tmp_path, count=1, seed=3, size=64, labels=("cuff", "sleeve")):
+        assert path.is_file()
+        assert re.fullmatch(DOCUMENT, text)
 
 
 @pytest.mark.parametrize("label", pieces.LABELS)

@@ -24,8 +24,9 @@ def pieces(folder: Path, count: int, size: int, seed: int, svg: bool) -> None:
     from training.progress import Progress
 
     total = count * len(drawn.LABELS)
-    for _ in Progress().track("drawing", drawn.write(folder, count=count, seed=seed, size=size, documents=svg), total):
-        pass
+    for path, text in Progress().track("drawing", drawn.write(folder, count=count, seed=seed, size=size), total):
+        if svg:
+            path.with_suffix(".svg").write_text(text)
     click.echo(f"{folder}: {total} pictures of {', '.join(drawn.LABELS)}")
 
 

@@ -176,22 +176,11 @@ def picture(label: str, *, seed: int, index: int, size: int = 256) -> tuple[str,
     return text, drawing.draw(text, rng, size)
 
 
-def write(folder: Path, *, count: int, seed: int, size: int = 256) -> Iterator[Path]:
-    """A folder for each label with count pictures in it; each path is given once it is written."""
-    for path, _ in write_pairs(folder, count=count, seed=seed, size=size):
-        yield path
-
-
-def write_documents(folder: Path, *, count: int, seed: int, size: int = 256) -> Iterator[Path]:
-    """As write, with the document of each picture beside it."""
-    for path, text in write_pairs(folder, count=count, seed=seed, size=size):
-        path.with_suffix(".svg").write_text(text)
-        yield path
-
-
-def write_pairs(folder: Path, *, count: int, seed: int, size: int) -> Iterator[tuple[Path, str]]:
-    """Each picture's path, written, and its document, not written."""
-    for label in LABELS:
+def write(
+    folder: Path, *, count: int, seed: int, size: int = 256, labels: tuple[str, ...] = LABELS
+) -> Iterator[tuple[Path, str]]:
+    """A folder for each label with count pictures in it; gives each path once it is written, and the picture's document."""
+    for label in labels:
         (folder / label).mkdir(parents=True, exist_ok=True)
         for index in range(count):
             text, image = picture(label, seed=seed, index=index, size=size)

@@ -1,0 +1,86 @@
+"""Every command that the documentation shows is run, as it stands there."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+
+# These are run elsewhere: make serve and make test are what runs this, and the server has tests with a port of their own.
+ELSEWHERE = {
+    "make serve",
+    "make test",
+    "imago serve --bundle bundles/photos-XXXXXXXX",
+    "curl -F image=@a.jpg http://127.0.0.1:5000/classify",
+}
+
+
+def commands() -> list[str]:
+    """The lines of the README's shell blocks, comments cut off."""
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    return [line.partition(" #")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory, photo) -> Path:
+    """A folder as the README's reader has one: photos/train, photos/validation, a.jpg, b.jpg."""
+    home = tmp_path_factory.mktemp("home")
+    for part, seeds in (("train", range(6)), ("validation", range(6, 8))):
+        for label in ("red", "blue"):
+            (home / "photos" / part / label).mkdir(parents=True)
+            for seed in seeds:
+                (home / "photos" / part / label / f"{seed}.jpg").write_bytes(photo(seed=seed + 100 * (label == "red")))
+    for name in ("a", "b"):
+        (home / f"{name}.jpg").write_bytes(photo(seed=ord(name)))
+    return home
+
+
+def run(command: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """With this Python's imago, and random weights where the README lets Keras fetch some."""
+    words = shlex.split(command)
+    if words[:3] == ["imago", "train", "classifier"]:
+        words += ["--weights", "none", "--epochs", "1", "--cache", str(home / "cache")]
+    words = [sys.executable, "-m", "imago", *words[1:]] if words[0] == "imago" else words
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(words, cwd=home, env=env, capture_output=True, text=True, timeout=300)
+
+
+def test_the_readme_s_commands_do_what_it_says(home):
+    for command in commands():
+        if command in ELSEWHERE:
+            continue
+        made = sorted(path.name for path in home.glob("bundles/photos-????????"))
+        done = run(
+            command.replace("photos-XXXXXXXX", made[0] if made else "").replace(
+                "photos-YYYYYYYY", made[0] if made else ""
+            ),
+            home,
+        )
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+
+
+def test_the_two_commands_are_targets_of_make():
+    for target in ("serve", "test"):
+        done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_curl_of_the_readme_gets_an_answer(served, home):
+    if not shutil.which("curl"):
+        pytest.skip("no curl here")
+    (line,) = {command for command in commands() if command.startswith("curl")}
+    words = shlex.split(line.replace("http://127.0.0.1:5000", served))
+    done = subprocess.run([*words, "-s"], cwd=home, capture_output=True, text=True, timeout=30)
+    assert done.stdout.startswith('{"predictions":[{"label":')
+
+
+def test_files_that_the_readme_links_are_there():
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
+        assert (ROOT / target).is_file(), target
