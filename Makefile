@@ -33,6 +33,7 @@ bench: setup ## measure, and write bench/RESULTS.md (IMAGO_DATA names the folder
 
 bundles: setup ## draw the pictures and train the embedded default again
 	$(BIN)/python -m training.default
+	[ -z "$$IMAGO_DATA" ] || $(BIN)/python -m bench.pieces server/bundles/pieces-???????? --report
 
 browser: ## install Debian's Chromium for the browser tests (as root)
 	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -qq --no-install-recommends -y chromium >/dev/null; }

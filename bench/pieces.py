@@ -1,6 +1,6 @@
 """How well a bundle names garment pieces that Imago did not draw: FreeSewing's outlines, as a clean drawing and as a worn one.
 
-IMAGO_DATA=... python -m bench.pieces BUNDLE [--json]
+IMAGO_DATA=... python -m bench.pieces BUNDLE [--json|--report]
 """
 
 import json
@@ -162,7 +162,10 @@ def measure(predict: Callable[[list[bytes]], list[str]], outlines: list[Outline]
 @click.command(help=__doc__)
 @click.argument("bundle", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def main(bundle: Path, as_json: bool) -> None:
+@click.option(
+    "--report", is_flag=True, help="Write outlines.html and outlines.json into BUNDLE.report, beside the bundle."
+)
+def main(bundle: Path, as_json: bool, report: bool) -> None:
     source = Path(os.environ.get("IMAGO_DATA", "")) / "freesewing" / "train.jsonl"
     if "IMAGO_DATA" not in os.environ or not source.is_file():
         sys.exit("set IMAGO_DATA to the folder that holds freesewing/train.jsonl")
@@ -179,8 +182,14 @@ def main(bundle: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(results, indent=2))
         return
+    console = Console(record=report, width=120 if report else None)
     for name, result in results.items():
-        show(Console(), name, result)
+        show(console, name, result)
+    if report:
+        folder = bundle.with_name(f"{bundle.name}.report")
+        folder.mkdir(exist_ok=True)
+        (folder / "outlines.json").write_text(json.dumps(results, indent=2) + "\n")
+        console.save_html(str(folder / "outlines.html"))
 
 
 if __name__ == "__main__":

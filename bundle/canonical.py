@@ -61,7 +61,7 @@ def onnx_from_keras(model: Any, output: str) -> bytes:
             "ONNX export needs tensorflow and tf2onnx; install them with: pip install 'imago[train]'"
         ) from None
     signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name="pixels")]
-    program = tf.function(lambda pixels: model(pixels, training=False))
+    program = tf.function(lambda pixels: model(pixels, training=False), autograph=False)
     converted, _ = tf2onnx.convert.from_function(program, input_signature=signature, opset=_OPSET)
     return onnx_bytes(converted, output, model.output_shape[1])
 

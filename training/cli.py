@@ -100,7 +100,7 @@ def classifier(as_json: bool, **options: Any) -> None:
     result = training.main(run, progress)
     page = report.write(run, result, progress)
     if as_json:
-        click.echo(report.as_json(run, result, progress), nl=False)
+        click.echo(json.dumps({**report.content(run, result, progress), "bundle": str(result.bundle)}, indent=2))
         return
     figures = ", ".join(f"{name} {100 * value:.1f} %" for name, value in result.metrics.items())
     click.echo(f"\n{result.bundle}: {figures} on {result.photos['validation']} validation pictures")

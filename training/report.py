@@ -36,7 +36,7 @@ def write(run: Run, result: Result, progress: Progress) -> Path:
 def content(run: Run, result: Result, progress: Progress) -> dict[str, Any]:
     """All figures of a run; also what `--json` prints."""
     return {
-        "bundle": str(result.bundle),
+        "bundle": result.bundle.name,
         "name": run.name,
         "command": run.command,
         "photos": result.photos,

@@ -61,7 +61,7 @@ def _program(model: Any) -> Callable[[np.ndarray], Any]:
         return lambda pixels: stateless(*weights, pixels)
     import tensorflow as tf
 
-    program: Callable[[np.ndarray], Any] = tf.function(lambda pixels: model(pixels, training=False))
+    program: Callable[[np.ndarray], Any] = tf.function(lambda pixels: model(pixels, training=False), autograph=False)
     return program
 
 
