@@ -8,17 +8,22 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from bundle.engine.keras_any import import_keras
 from bundle.errors import BundleError, MissingExtra
 
 # The first moment a zip file can name.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _OPSET = 18
 
+_SHARED_POLICY = re.compile(
+    r'("class_name": "DTypePolicy", "config": \{"name": "\w+"\}, "registered_name": null), "shared_object_id": \d+'
+)
+
 
 def keras_bytes(model: Any) -> bytes:
     """The .keras file of a model, uncompiled, without the dates and object addresses that Keras writes into it."""
     # A model that was trained would bring its optimizer's state along, twice the weights.
-    uncompiled = type(model)(model.input, model.output, name=model.name)
+    uncompiled = import_keras().Model(model.inputs[0], model.outputs[0], name=model.name)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         uncompiled.save(path)
@@ -35,7 +40,11 @@ def keras_bytes(model: Any) -> bytes:
 
 
 def _renumbered(config: str) -> str:
-    """Keras marks shared objects by their address in memory; numbers in order of appearance serve as well."""
+    """Keras marks shared objects by their address in memory; numbers in order of appearance serve as well.
+
+    Whether a layer's dtype policy is shared hangs on what else the process has made, and means nothing: those go.
+    """
+    config = _SHARED_POLICY.sub(r"\1", config)
     seen: dict[str, int] = {}
     return re.sub(
         r'("shared_object_id": )(\d+)', lambda found: f"{found[1]}{seen.setdefault(found[2], len(seen))}", config

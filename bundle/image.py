@@ -1,5 +1,6 @@
 """Owns the pixels: the only place where bytes become model input, in training, serving and export checks alike."""
 
+import struct
 from collections.abc import Callable
 from io import BytesIO
 from typing import Literal
@@ -52,6 +53,7 @@ def decode(data: bytes, spec: Preprocess) -> Image.Image:
     """
     reader = _reader(data)
     try:
+        _check_gif(data)
         picture = reader(BytesIO(data))
         _check_pixels(picture, data)
         _shrink(picture, spec)
@@ -120,10 +122,31 @@ def _check_pixels(picture: ImageFile.ImageFile, data: bytes) -> None:
     shrinks = isinstance(picture, JpegImagePlugin.JpegImageFile) and _one_scan(data)
     limit = MAX_SHRUNK_PIXELS if shrinks else MAX_HELD_PIXELS
     if picture.width * picture.height > limit:
-        raise TooManyPixels(
-            f"the picture has {picture.width} x {picture.height} = {picture.width * picture.height / 1e6:.0f} megapixels, "
-            f"more than {limit / 1e6:.0f}; send it smaller{'' if shrinks else ', or as baseline JPEG'}"
-        )
+        way = "" if shrinks else ", or as baseline JPEG"
+        raise TooManyPixels(f"{_too_many(picture.width, picture.height, limit)}; send it smaller{way}")
+
+
+def _check_gif(data: bytes) -> None:
+    """Pillow paints the first frame's area while it opens a GIF, so the header is read before it does (GIF89a, 17 to 23)."""
+    if data[:3] != b"GIF":
+        return
+    width, height, flags = struct.unpack_from("<HHB", data, 6)
+    at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+    while data[at] == 0x21:  # extensions: a label, then blocks up to an empty one
+        at += 2
+        while data[at]:
+            at += data[at] + 1
+        at += 1
+    if data[at] == 0x2C:
+        left, top, frame_width, frame_height = struct.unpack_from("<4H", data, at + 1)
+        width, height = max(width, left + frame_width), max(height, top + frame_height)
+    if width * height > MAX_HELD_PIXELS:
+        raise TooManyPixels(_too_many(width, height, MAX_HELD_PIXELS) + "; send it smaller")
+
+
+def _too_many(width: int, height: int, limit: int) -> str:
+    pixels = width * height / 1e6
+    return f"the picture has {width} x {height} = {pixels:.0f} megapixels, more than {limit / 1e6:.0f}"
 
 
 def _shrink(picture: ImageFile.ImageFile, spec: Preprocess) -> None:

@@ -103,7 +103,7 @@ def _walk(directory: Path) -> list[str]:
         for name in sorted(names) + sorted(files):
             full = Path(folder, name)
             status = full.lstat()
-            if not stat.S_ISDIR(status.st_mode):
+            if not stat.S_ISDIR(status.st_mode) or not any(full.iterdir()):  # an empty folder is a stranger too
                 _check_regular(full, status)
                 paths.append(full.relative_to(directory).as_posix())
     return sorted(paths)

@@ -35,7 +35,7 @@ class Parts:
 
 def write(root: Path, parts: Parts) -> Path:
     """The new bundle's directory, `root`/NAME-ID8; one that is already there is kept. Raises BundleError."""
-    if not NAME.match(parts.name):
+    if not NAME.fullmatch(parts.name):
         raise BundleError(
             f"name {parts.name!r}: letters, digits, '.', '_' and '-' wanted, 64 at most; choose one with --name"
         )
@@ -66,10 +66,10 @@ def _fill(directory: Path, parts: Parts) -> Manifest:
         "preprocess": parts.preprocess.model_dump(mode="json"),
         "scores": parts.scores,
         "labels": len(parts.labels),
-        "thresholds": list(parts.thresholds),
+        "thresholds": [float(threshold) for threshold in parts.thresholds],
         "training": parts.training and parts.training.model_dump(mode="json"),
-        "metrics": parts.metrics,
-        "tolerance": parts.tolerance,
+        "metrics": {name: float(value) for name, value in parts.metrics.items()},
+        "tolerance": float(parts.tolerance),
         "files": {
             path: {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)} for path, data in files.items()
         },

@@ -62,7 +62,7 @@ def welcome(models: Models) -> str:
     config = models.config
     url = f"http://{config.listen.replace('0.0.0.0', '127.0.0.1')}"
     names = [f"  {model.manifest.name}-{model.manifest.id[:8]} on {model.engine.name}" for model in models.all()]
-    sample = next(iter(sorted((config.bundles[0] / "golden").glob("0.*"))))
+    sample = min(path for path in (config.bundles[0] / "golden").iterdir() if path.name != "expected.json")
     tries = [f"  curl -F image=@{shlex.quote(os.path.relpath(sample))} {url}/classify", f"  curl {url}/version"]
     return "\n".join(["", "serving", *names, f"open {url} in a browser, or try", *tries, ""])
 

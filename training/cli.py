@@ -64,7 +64,7 @@ def network(command: Command) -> Command:
 
 
 def _name(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    if value is not None and not NAME.match(value):
+    if value is not None and not NAME.fullmatch(value):
         raise click.BadParameter("letters, digits, '.', '_' and '-' wanted, 64 at most")
     return value
 

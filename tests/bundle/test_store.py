@@ -97,7 +97,12 @@ def test_pipe_is_refused_and_not_waited_for(tiny_copy, path):
 def test_directory_in_a_files_place_is_refused(tiny_copy):
     (tiny_copy / "model.onnx").unlink()
     (tiny_copy / "model.onnx").mkdir()
-    assert refusal(tiny_copy) == "BUNDLE/model.onnx: missing; fetch the bundle again"
+    assert refusal(tiny_copy) == "BUNDLE/model.onnx: not a plain file; remove it or fetch the bundle again"
+
+
+def test_empty_directory_is_refused(tiny_copy):
+    (tiny_copy / "notes").mkdir()
+    assert refusal(tiny_copy) == "BUNDLE/notes: not a plain file; remove it or fetch the bundle again"
 
 
 def test_label_too_few_is_refused(tiny_copy, resign):
