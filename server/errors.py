@@ -19,6 +19,24 @@ class UnsupportedContent(ImagoError):
     code = "unsupported-content-type"
 
 
+class BodyTooLarge(ImagoError):
+    """More bytes than a request may have; told before they are read, where the client says so."""
+
+    code = "too-large"
+
+
+class HeadTooLarge(ImagoError):
+    """A request line or header fields that go on and on."""
+
+    code = "header-too-large"
+
+
+class TooSlow(ImagoError):
+    """A request that was not whole at its deadline."""
+
+    code = "too-slow"
+
+
 class UnknownModel(ImagoError):
     """A name that is not served."""
 
@@ -35,10 +53,13 @@ class NotReady(ImagoError):
 STATUS: dict[type[Exception], int] = {
     BadRequest: 400,
     UnknownModel: 404,
+    TooSlow: 408,
+    BodyTooLarge: 413,
     domain.TooManyPixels: 413,
     domain.NotAPicture: 415,
     UnsupportedContent: 415,
     domain.BadPicture: 422,
+    HeadTooLarge: 431,
     domain.Busy: 503,
     NotReady: 503,
     domain.Expired: 504,

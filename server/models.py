@@ -15,6 +15,9 @@ from server.errors import NotReady, UnknownModel
 from server.pool import Pool
 
 
+GOING = "the server is going down"
+
+
 @dataclass(frozen=True)
 class Served:
     model: Model
@@ -39,8 +42,10 @@ class Models:
         """Empty when ready, else why not."""
         return self._state
 
-    def drain(self) -> None:
-        self._state = "the server is going down"
+    def drain(self) -> bool:
+        """Unready from now on; False where it was told so before."""
+        before, self._state = self._state, GOING
+        return before != GOING
 
     def alive(self) -> bool:
         return all(served.pool.alive() for served in self._served.values())

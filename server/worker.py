@@ -4,30 +4,17 @@ import logging
 import os
 import shlex
 import sys
-import threading
 from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
-from gunicorn.workers.gthread import ThreadWorker
 
 from bundle.errors import ImagoError
 from server.config import Config
 from server.models import Models
 
 log = logging.getLogger("imago.server")
-
-
-class Worker(ThreadWorker):
-    """A SIGTERM makes it unready first, and closes the listener a moment later, when the orchestrator has noticed."""
-
-    def handle_exit(self, sig: int, frame: Any) -> None:
-        models: Models = self.wsgi.extensions["imago"]
-        models.drain()
-        later = threading.Timer(models.config.unready_ms / 1000, super().handle_exit, (sig, frame))
-        later.daemon = True
-        later.start()
 
 
 class Server(BaseApplication):
@@ -83,10 +70,10 @@ def welcome(models: Models) -> str:
 def _settings(config: Config) -> dict[str, Any]:
     return {
         "bind": config.listen,
-        "worker_class": "server.worker.Worker",
+        "worker_class": "server.front.Front",
         "workers": 1,
-        "threads": config.request_threads,
-        "graceful_timeout": config.drain_s,
+        # The loop drains by itself; the parent only kills what is stuck.
+        "graceful_timeout": config.drain_s + config.unready_ms // 1000 + 5,
         "control_socket_disable": True,
         "loglevel": "warning",
         # The heartbeat file must not wait for a slow disk.
