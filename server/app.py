@@ -51,6 +51,8 @@ def create_app(config: Config, models: Models) -> Flask:
 def _begin() -> None:
     given = request.headers.get("X-Request-ID", "")
     request.environ["imago.request_id"] = given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
+    request.environ.setdefault("imago.start", time.monotonic())  # when it was whole; set by the loop
+    request.environ.setdefault("imago.gone", None)
     g.start = time.perf_counter()
 
 

@@ -39,8 +39,12 @@ class Config(BaseSettings):
     max_batch: int = Field(32, ge=1, le=1024, description="pictures a GPU gets at once; a CPU gets them one by one")
     max_wait_ms: float = Field(2.0, ge=0, le=1000, description="how long a GPU waits for its batch to fill")
     max_body_mb: int = Field(32, ge=1, le=1024, description="largest request body; larger ones get 413")
-    read_ms: int = Field(10_000, ge=100, le=600_000, description="how long a request may take to come in whole; then it gets 408")
-    connections: int = Field(2048, ge=1, le=100_000, description="connections open at once; more are told to come back (503)")
+    read_ms: int = Field(
+        10_000, ge=100, le=600_000, description="how long a request may take to come in whole; then it gets 408"
+    )
+    connections: int = Field(
+        2048, ge=1, le=100_000, description="connections open at once; more are told to come back (503)"
+    )
     unready_ms: int = Field(
         500, ge=0, le=60_000, description="after SIGTERM, how long /readyz says 503 before the listener closes"
     )

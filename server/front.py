@@ -15,17 +15,16 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from gunicorn.http import wsgi
-from gunicorn.http.errors import ParseException
 from gunicorn.workers.base import Worker
 
 from bundle.errors import Busy, ImagoError
 from server.config import Config
-from server.errors import STATUS, BadRequest, TooSlow, problem
+from server.errors import STATUS, TooSlow, problem
+from server.pool import Gone
 from server.wire import Incoming
 
 log = logging.getLogger("imago.server")
@@ -39,24 +38,6 @@ LINGER_BYTES = 256 << 20
 RECEIVE = 256 << 10
 
 
-class Gone:
-    """Whether the client of a running request has closed its connection; tells whoever works for it."""
-
-    def __init__(self) -> None:
-        self.is_set = False
-        self._calls: list[Callable[[], object]] = []
-
-    def then(self, call: Callable[[], object]) -> None:
-        self._calls.append(call)
-        if self.is_set:
-            call()
-
-    def set(self) -> None:
-        self.is_set = True
-        for call in list(self._calls):
-            call()
-
-
 class Connection:
     """One client: `reading` a request (or idle before one), `running` it in a thread, or `lingering` after a refusal."""
 
@@ -64,7 +45,7 @@ class Connection:
         self.sock, self.peer, self.local = sock, peer, local
         self.state = "reading"
         self.until = 0.0
-        self.incoming: Incoming | None = None
+        self.incoming: Incoming
         self.gone = Gone()
         self.dropped = 0
         self.quick = False
@@ -157,7 +138,9 @@ class Front(Worker):
             self.connections.add(connection)
             self._expect(connection, self.config.read_ms / 1000, b"")
             if len(self.connections) > self.config.connections:
-                self._refuse(connection, Busy(f"{self.config.connections} connections are open already; come back in a second"))
+                self._refuse(
+                    connection, Busy(f"{self.config.connections} connections are open already; come back in a second")
+                )
 
     def _expect(self, connection: Connection, patience_s: float, rest: bytes) -> None:
         """Waits for the connection's next request."""
@@ -168,10 +151,8 @@ class Front(Worker):
             self._received(connection, rest)
 
     def _register(self, connection: Connection) -> None:
-        try:
+        with contextlib.suppress(KeyError):  # it is
             self.loop.register(connection.sock, selectors.EVENT_READ, connection)
-        except KeyError:
-            pass
 
     def _readable(self, connection: Connection) -> None:
         if connection.state == "running":
@@ -201,8 +182,6 @@ class Front(Worker):
             incoming.feed(data)
         except ImagoError as error:
             self._refuse(connection, error)
-        except ParseException as error:
-            self._refuse(connection, BadRequest(f"this is no good HTTP: {type(error).__name__}"))
         else:
             if incoming.whole:
                 self._submit(connection)
@@ -213,7 +192,9 @@ class Front(Worker):
         """A whole request goes to a thread, or is told at once that there are too many."""
         connection.quick = connection.incoming.head.path in QUICK
         if not connection.quick and self.running >= self.most_running:
-            self._refuse(connection, Busy(f"{self.running} requests are waiting already; send it again in a second"), keep=True)
+            self._refuse(
+                connection, Busy(f"{self.running} requests are waiting already; send it again in a second"), keep=True
+            )
             return
         connection.state, connection.gone = "running", Gone()
         self.running += not connection.quick
@@ -258,7 +239,6 @@ class Front(Worker):
             with contextlib.suppress(OSError):
                 connection.sock.shutdown(socket.SHUT_WR)
             connection.state, connection.until = "lingering", time.monotonic() + LINGER_S
-            connection.incoming = None
 
     def _send(self, connection: Connection, data: bytes) -> bool:
         """A few bytes that fit any socket's buffer."""

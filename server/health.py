@@ -8,6 +8,8 @@ from server.routes import models
 
 blueprint = Blueprint("health", __name__)
 
+VERSION = version("imago")
+
 
 @blueprint.get("/healthz")
 def healthz() -> tuple[Response, int]:
@@ -26,4 +28,4 @@ def readyz() -> tuple[Response, int]:
 @blueprint.get("/version")
 def which() -> Response:
     served = [{"name": model.manifest.name, "id": model.manifest.id} for model in models().all()]
-    return jsonify({"imago": version("imago"), "models": served})
+    return jsonify({"imago": VERSION, "models": served})

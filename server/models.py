@@ -1,19 +1,17 @@
 """The bundles that are served, by name, and whether they are ready."""
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from bundle import model, store
-from bundle.errors import BundleError, ImagoError
+from bundle.errors import BundleError, Expired, ImagoError
 from bundle.model import Model
 from server.config import Config
 from server.errors import NotReady, UnknownModel
 from server.pool import Pool
-
 
 GOING = "the server is going down"
 
@@ -63,8 +61,12 @@ class Models:
             raise UnknownModel(f"no model {name!r} is served; there {_are(list(self._served))}")
         return self._served[name]
 
-    def row(self, served: Served, pixels: np.ndarray) -> np.ndarray:
-        return served.pool.row(pixels, timeout_s=self.config.deadline_ms / 1000)
+    def left_s(self, start: float) -> float:
+        """What is left of the deadline of a request that was whole at `start`, of time.monotonic(). Raises Expired."""
+        left = start + self.config.deadline_ms / 1000 - time.monotonic()
+        if left <= 0:
+            raise Expired(f"no thread was free within {self.config.deadline_ms / 1000:g} s; send it again later")
+        return left
 
     def _load(self, failed: Callable[[ImagoError], None], ready: Callable[["Models"], None]) -> None:
         try:

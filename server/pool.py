@@ -3,6 +3,7 @@
 import queue
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 
@@ -11,6 +12,24 @@ import numpy as np
 from bundle.engine import Engine, cores
 from bundle.errors import Busy, Expired
 from server.config import Config
+
+
+class Gone:
+    """Whether the client of a running request has closed its connection; tells whoever works for it."""
+
+    def __init__(self) -> None:
+        self.is_set = False
+        self._calls: list[Callable[[], object]] = []
+
+    def then(self, call: Callable[[], object]) -> None:
+        self._calls.append(call)
+        if self.is_set:
+            call()
+
+    def set(self) -> None:
+        self.is_set = True
+        for call in list(self._calls):
+            call()
 
 
 @dataclass(frozen=True)
@@ -34,9 +53,14 @@ class Pool:
         for thread in self._threads:
             thread.start()
 
-    def row(self, pixels: np.ndarray, *, timeout_s: float) -> np.ndarray:
-        """The scores of one picture, float32 (k,). Raises Busy where the queue is full, Expired after `timeout_s`."""
+    def row(self, pixels: np.ndarray, *, timeout_s: float, gone: Gone | None = None) -> np.ndarray:
+        """The scores of one picture, float32 (k,).
+
+        Raises Busy where the queue is full, Expired after `timeout_s` or when the client is `gone`; the job is then dropped.
+        """
         job = Job(pixels, time.monotonic() + timeout_s)
+        if gone:
+            gone.then(job.row.cancel)
         try:
             self._queue.put_nowait(job)
         except queue.Full:

@@ -26,6 +26,7 @@ def models() -> Models:
 def answer(served_models: Models, name: str | None) -> dict[str, Any]:
     """What the request asked for; of several pictures a bad one fails in its own slot, a single one as a whole."""
     served = served_models.get(name)
+    served_models.left_s(request.environ["imago.start"])  # nothing is decoded for one who waited too long already
     top = inputs.top(request)
     pictures = inputs.pictures(request)
     tail = {
@@ -46,5 +47,6 @@ def _slot(served_models: Models, served: Served, picture: bytes, top: int) -> di
 
 def _predictions(served_models: Models, served: Served, picture: bytes, top: int) -> list[Any]:
     pixels = served.model.prepare(picture)
-    row = served_models.row(served, pixels)
+    left_s = served_models.left_s(request.environ["imago.start"])
+    row = served.pool.row(pixels, timeout_s=left_s, gone=request.environ["imago.gone"])
     return list(served.model.answer(row, top))

@@ -4,10 +4,10 @@ gunicorn's parser reads the head, so what it refuses (two lengths, length and ch
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
-from gunicorn.http.message import Request
+from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
 from gunicorn.http.parser import RequestParser
 
 from server.errors import BadRequest, BodyTooLarge, HeadTooLarge, UnsupportedContent
@@ -24,7 +24,7 @@ class Incoming:
     """Feed it bytes until it is `whole`; what came behind the request is then in `rest`."""
 
     def __init__(self, cfg: Any, peer: Any, max_body: int) -> None:
-        self.head: Request | None = None
+        self.head: Any = None  # gunicorn's Request, once it is whole
         self.body = bytearray()
         self.whole = False
         self._cfg, self._peer, self._max_body = cfg, peer, max_body
@@ -32,7 +32,7 @@ class Incoming:
         self._reading = self._read()
 
     def feed(self, data: bytes) -> None:
-        """Raises BadRequest, HeadTooLarge, BodyTooLarge, UnsupportedContent, or a parse error of gunicorn's; nothing more can be read then."""
+        """Raises BadRequest, HeadTooLarge, BodyTooLarge, UnsupportedContent; nothing more can be read then."""
         self._buffer += data
         self.whole = next(self._reading, True)
 
@@ -74,7 +74,12 @@ class Incoming:
         if not 0 <= end <= MAX_HEAD:
             raise HeadTooLarge(f"the header fields have more than {MAX_HEAD >> 10} KB; send fewer or shorter ones")
         head, self._buffer = bytes(self._buffer[: end + 4]), self._buffer[end + 4 :]
-        self.head = next(RequestParser(self._cfg, iter([head]), self._peer))
+        try:
+            self.head = next(RequestParser(self._cfg, iter([head]), self._peer))
+        except (LimitRequestLine, LimitRequestHeaders):
+            raise HeadTooLarge("the request line or a header field is too long; send shorter or fewer ones") from None
+        except ParseException as error:
+            raise BadRequest(f"this is no good HTTP ({type(error).__name__})") from None
 
     def _read_chunks(self) -> Iterator[bool]:
         """RFC 9112, 7.1; trailer fields are dropped."""
@@ -91,12 +96,14 @@ class Incoming:
             if end >= 0:
                 del self._buffer[: end + 2]
             elif len(self._buffer) > MAX_TRAILERS:
-                raise HeadTooLarge(f"the trailer fields have more than {MAX_TRAILERS >> 10} KB; send fewer or shorter ones")
+                raise HeadTooLarge(
+                    f"the trailer fields have more than {MAX_TRAILERS >> 10} KB; send fewer or shorter ones"
+                )
             else:
                 yield False
         del self._buffer[:2]
 
-    def _read_size(self) -> Iterator[bool]:
+    def _read_size(self) -> Generator[bool, None, int]:
         while (end := self._buffer.find(b"\r\n")) < 0:
             if len(self._buffer) > MAX_LINE:
                 raise BadRequest("a chunk's size line has no end")
@@ -109,7 +116,9 @@ class Incoming:
 
     def _check(self, length: int) -> None:
         if length > self._max_body:
-            raise BodyTooLarge(f"the body is larger than {self._max_body >> 20} MB; send fewer or smaller pictures")
+            raise BodyTooLarge(
+                f"the body is too large; at most {self._max_body >> 20} MB wanted, send fewer or smaller pictures"
+            )
 
     def _header(self, name: str) -> str:
         return next((value for key, value in self.head.headers if key == name), "")

@@ -23,6 +23,8 @@ DEFAULTS = {
     "max_batch": 32,
     "max_wait_ms": 2.0,
     "max_body_mb": 32,
+    "read_ms": 10_000,
+    "connections": 2048,
     "unready_ms": 500,
     "drain_s": 30,
 }
@@ -39,6 +41,8 @@ OTHERS = {
     "max_batch": ("7", 7),
     "max_wait_ms": ("0.5", 0.5),
     "max_body_mb": ("9", 9),
+    "read_ms": ("100", 100),
+    "connections": ("9", 9),
     "unready_ms": ("0", 0),
     "drain_s": ("11", 11),
 }
