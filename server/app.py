@@ -10,7 +10,7 @@ from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from bundle.errors import ImagoError
-from server import form, health, routes
+from server import form, health, openapi, plain, routes, sagemaker, v1, v2
 from server.config import Config
 from server.errors import STATUS, problem, shape
 from server.models import Models
@@ -38,9 +38,10 @@ def create_app(config: Config, models: Models) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = config.max_body_mb << 20
     app.config["MAX_FORM_MEMORY_SIZE"] = 1 << 20
     app.config["MAX_FORM_PARTS"] = 64
+    app.url_map.merge_slashes = False  # two slashes are another path, and no redirect
     app.extensions["imago"] = models
-    for blueprint in (form.blueprint, routes.blueprint, health.blueprint):
-        app.register_blueprint(blueprint)
+    for room in (form, routes, health, v1, v2, sagemaker, openapi):
+        app.register_blueprint(room.blueprint)
     app.before_request(_begin)
     app.after_request(_end)
     app.register_error_handler(HTTPException, _http_error)
@@ -99,12 +100,15 @@ def _limit_mb() -> int:
 
 
 def _answer(body: dict[str, Any]) -> Response:
-    """Problem JSON; for a browser's own form post the page, with the sentence in it."""
+    """Problem JSON, or what the path's protocol has; for a browser's own form post the page, with the sentence in it."""
     if request.path == "/" and request.method == "POST" and form.wants_html():
         return form.error_page(body)
-    response = jsonify(body)
-    response.status_code = body["status"]
-    response.content_type = "application/problem+json"
+    if plain.speaks(request.path):
+        response = plain.answer(body)
+    else:
+        response = jsonify(body)
+        response.status_code = body["status"]
+        response.content_type = "application/problem+json"
     if body["status"] == 503:
         response.headers["Retry-After"] = "1"
     return response

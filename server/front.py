@@ -30,7 +30,7 @@ from server.wire import Incoming
 log = logging.getLogger("imago.server")
 
 # Asked by machines that must get an answer while all threads are busy.
-QUICK = ("/healthz", "/readyz", "/metrics", "/ping")
+QUICK = ("/healthz", "/readyz", "/metrics", "/ping", "/v2/health/live", "/v2/health/ready")
 KEEPALIVE_S = 15.0
 LINGER_S = 2.0
 # How much of a refused body is read and thrown away, so that the client gets to read the answer.

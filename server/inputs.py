@@ -1,12 +1,10 @@
 """The pictures in a request, whichever way they came: a form's parts, a raw body, or base64 in JSON."""
 
-import base64
-import binascii
-import json
 from typing import Any
 
 from flask import Request
 
+from server import jsons
 from server.errors import BadRequest, UnsupportedContent
 
 FIELD = "image"
@@ -19,9 +17,9 @@ def pictures(request: Request) -> list[bytes]:
     if kind == "multipart/form-data":
         return _parts(request)
     if kind == "application/json":
-        return [_from_json(_body(request))]
+        return [from_json(jsons.read(body(request)))]
     if kind.startswith("image/") or kind == "application/octet-stream":
-        return [_body(request)]
+        return [body(request)]
     raise UnsupportedContent(f"a body of type {kind or 'none'} is not read here; {HOW}")
 
 
@@ -33,12 +31,12 @@ def top(request: Request) -> int:
     return int(text)
 
 
-def _body(request: Request) -> bytes:
+def body(request: Request) -> bytes:
     """All of it; of a body without a length Werkzeug reads up to the limit and says nothing, so one byte more is asked for."""
-    body = request.get_data()
-    if request.content_length is None and len(body) == request.max_content_length:
+    found = request.get_data()
+    if request.content_length is None and len(found) == request.max_content_length:
         request.stream.read(1)
-    return body
+    return found
 
 
 def _parts(request: Request) -> list[bytes]:
@@ -48,17 +46,8 @@ def _parts(request: Request) -> list[bytes]:
     return [part.read() for part in parts]
 
 
-def _from_json(body: bytes) -> bytes:
-    try:
-        content: Any = json.loads(body)
-    except (ValueError, RecursionError):
-        raise BadRequest('the body is no JSON; wanted {"image": "base64..."}') from None
-    text = content.get(FIELD) if isinstance(content, dict) else None
-    if not isinstance(text, str):
+def from_json(content: Any) -> bytes:
+    """The one picture of {"image": "base64..."}. Raises BadRequest."""
+    if not isinstance(content, dict) or not isinstance(content.get(FIELD), str):
         raise BadRequest('wanted {"image": "base64..."}: an object whose image is a string')
-    if text.startswith("data:"):
-        text = text.partition(",")[2]
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise BadRequest("image is no base64; wanted the standard alphabet, padded, without line breaks") from None
+    return jsons.from_base64(content[FIELD], FIELD)

@@ -3,7 +3,7 @@
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 
@@ -49,24 +49,45 @@ class Pool:
         self._wait_s = config.max_wait_ms / 1000
         self._queue: queue.Queue[Job | None] = queue.Queue(config.queue)
         count = 1 if gpu else config.engine_threads or cores()
+        # What one request may have in the queue: enough to keep every engine at work, and room for everybody else.
+        self._share = min(config.queue, 2 * count * self._batch)
         self._threads = [threading.Thread(target=self._work, name=f"engine-{n}", daemon=True) for n in range(count)]
         for thread in self._threads:
             thread.start()
 
     def row(self, pixels: np.ndarray, *, timeout_s: float, gone: Gone | None = None) -> np.ndarray:
-        """The scores of one picture, float32 (k,).
+        """The scores of one picture, float32 (k,). Raises as `rows`."""
+        return self.rows([pixels], timeout_s=timeout_s, gone=gone)[0]
 
-        Raises Busy where the queue is full, Expired after `timeout_s` or when the client is `gone`; the job is then dropped.
+    def rows(self, pictures: Iterable[np.ndarray], *, timeout_s: float, gone: Gone | None = None) -> list[np.ndarray]:
+        """The scores of several pictures of one request, in order; they may still be decoded while the first ones run.
+
+        Raises Busy where the queue is full, Expired after `timeout_s` or when the client is `gone`; what waits is then dropped.
         """
-        job = Job(pixels, time.monotonic() + timeout_s)
+        jobs: list[Job] = []
+        until = time.monotonic() + timeout_s
+        try:
+            for pixels in pictures:
+                if len(jobs) >= self._share:
+                    self._result(jobs[-self._share], timeout_s)
+                jobs.append(self._put(Job(pixels, until), gone))
+            return [self._result(job, timeout_s) for job in jobs]
+        finally:
+            for job in jobs:
+                job.row.cancel()
+
+    def _put(self, job: Job, gone: Gone | None) -> Job:
         if gone:
             gone.then(job.row.cancel)
         try:
             self._queue.put_nowait(job)
         except queue.Full:
             raise Busy(f"{self._queue.maxsize} pictures are waiting already; send it again in a second") from None
+        return job
+
+    def _result(self, job: Job, timeout_s: float) -> np.ndarray:
         try:
-            return job.row.result(timeout_s)
+            return job.row.result(max(0.0, job.deadline - time.monotonic()))
         except (TimeoutError, CancelledError):
             job.row.cancel()
             raise Expired(f"no answer within {timeout_s:g} s; send it again later") from None

@@ -1,11 +1,12 @@
 """/classify: pictures in, labels out."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
-from bundle.errors import BadPicture, NotAPicture, TooManyPixels
-from server import inputs
+from bundle.errors import PictureError
+from server import inputs, rows
 from server.errors import problem
 from server.models import Models, Served
 
@@ -25,28 +26,25 @@ def models() -> Models:
 
 def answer(served_models: Models, name: str | None) -> dict[str, Any]:
     """What the request asked for; of several pictures a bad one fails in its own slot, a single one as a whole."""
-    served = served_models.get(name)
-    served_models.left_s(request.environ["imago.start"])  # nothing is decoded for one who waited too long already
+    served = rows.admit(served_models, name)
+    return shape(served, inputs.pictures(request))
+
+
+def shape(served: Served, pictures: Sequence[rows.Picture]) -> dict[str, Any]:
     top = inputs.top(request)
-    pictures = inputs.pictures(request)
     tail = {
         "model": {"name": served.model.manifest.name, "id": served.model.manifest.id},
         "request_id": request.environ["imago.request_id"],
     }
-    if len(pictures) == 1:
-        return {"predictions": _predictions(served_models, served, pictures[0], top), **tail}
-    return {"results": [_slot(served_models, served, picture, top) for picture in pictures], **tail}
+    found = rows.each(models(), served, pictures)
+    if len(found) > 1:
+        return {"results": [_slot(served, row, top) for row in found], **tail}
+    if isinstance(found[0], PictureError):
+        raise found[0]
+    return {**_slot(served, found[0], top), **tail}
 
 
-def _slot(served_models: Models, served: Served, picture: bytes, top: int) -> dict[str, Any]:
-    try:
-        return {"predictions": _predictions(served_models, served, picture, top)}
-    except (NotAPicture, BadPicture, TooManyPixels) as error:
-        return problem(error, request.environ["imago.request_id"])
-
-
-def _predictions(served_models: Models, served: Served, picture: bytes, top: int) -> list[Any]:
-    pixels = served.model.prepare(picture)
-    left_s = served_models.left_s(request.environ["imago.start"])
-    row = served.pool.row(pixels, timeout_s=left_s, gone=request.environ["imago.gone"])
-    return list(served.model.answer(row, top))
+def _slot(served: Served, row: rows.Outcome, top: int) -> dict[str, Any]:
+    if isinstance(row, PictureError):
+        return problem(row, request.environ["imago.request_id"])
+    return {"predictions": served.model.answer(row, top)}

@@ -58,7 +58,7 @@ WRONG = {
     "bad base64": (lambda: bad_json({"image": "*** no ***"}), 400, "bad-request", "image is no base64"),
     "unpadded base64": (lambda: bad_json({"image": "/9j/4AA"}), 400, "bad-request", "image is no base64"),
     "base64 in other letters": (lambda: bad_json({"image": "größe"}), 400, "bad-request", "image is no base64"),
-    "half a surrogate": (lambda: bad_json(b'{"image": "\\ud800"}'), 400, "bad-request", "image is no base64"),
+    "half a surrogate": (lambda: bad_json(b'{"image": "\\ud800"}'), 400, "bad-request", "half of a surrogate pair"),
     "empty base64": (lambda: bad_json({"image": ""}), 415, "not-a-picture", "the picture is empty"),
     "data URL without data": (
         lambda: bad_json({"image": "data:image/png"}),

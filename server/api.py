@@ -1,0 +1,138 @@
+"""Every route in one table: what it takes, what it answers, and with which codes; /openapi.json and /docs are made from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+# Status -> codes; none where the good answer comes with another status, as that of health does.
+Errors = Mapping[int, tuple[str, ...]]
+
+JSON, PROBLEM = "application/json", "application/problem+json"
+OWN, SAGEMAKER, OPERATION = "Imago", "SageMaker", "Operation"
+V1, V2 = "TensorFlow Serving V1", "Open Inference Protocol V2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """One way to ask one address. A schema is the name of one, or "" for what is no JSON."""
+
+    method: str
+    path: str
+    tag: str
+    summary: str
+    good: dict[str, str]  # type of content -> schema
+    bodies: dict[str, str] = field(default_factory=dict)
+    errors: Errors = field(default_factory=dict)
+    query: tuple[str, ...] = ()
+    error_type: str = PROBLEM
+
+
+_WAIT = {503: ("busy", "not-ready"), 504: ("expired",)}
+_PICTURES = {
+    400: ("bad-request",),
+    413: ("too-large", "too-many-pixels"),
+    415: ("not-a-picture", "unsupported-content-type"),
+    422: ("bad-picture",),
+    **_WAIT,
+}
+_UNKNOWN = {404: ("unknown-model",)}
+_BODIES = {"multipart/form-data": "Form", "image/*": "", "application/octet-stream": "", JSON: "Picture"}
+_LIST = {503: ("not-ready",), 504: ("expired",)}
+_LOOK = {**_UNKNOWN, **_LIST}
+_PREDICT = {
+    400: ("bad-request", "not-a-picture", "bad-picture", "too-many-pixels"),
+    **_UNKNOWN,
+    413: ("too-large",),
+    **_WAIT,
+}
+
+
+def _get(path: str, tag: str, summary: str, schema: str, errors: Errors) -> Route:
+    kind = JSON if tag in (V1, V2) else PROBLEM
+    return Route(method="GET", path=path, tag=tag, summary=summary, good={JSON: schema}, errors=errors, error_type=kind)
+
+
+def _v1() -> list[Route]:
+    found = [_get("/v1/models", V1, "The models' names", "Names", _LIST)]
+    for tail, which in (
+        ("", ""),
+        ("/versions/{number}", ", of that version"),
+        ("/labels/{label}", ", by version label"),
+    ):
+        path = "/v1/models/{name}" + tail
+        found += [
+            _get(path, V1, f"A model's state{which}", "V1Status", _LOOK),
+            _get(f"{path}/metadata", V1, f"A model's inputs, outputs and labels{which}", "V1Metadata", _LOOK),
+            Route(
+                method="POST",
+                path=f"{path}:predict",
+                tag=V1,
+                summary=f"Rows of scores, in the order of the labels{which}",
+                bodies={JSON: "V1Request"},
+                good={JSON: "V1Answer"},
+                errors=_PREDICT,
+                error_type=JSON,
+            ),
+        ]
+    return found
+
+
+def _v2() -> list[Route]:
+    found = [
+        _get("/v2", V2, "The server and its extensions", "V2Server", {}),
+        _get("/v2/health/live", V2, "Alive: the engine threads run", "Live", {503: ()}),
+        _get("/v2/health/ready", V2, "Ready to answer", "Ready", {503: ()}),
+        _get("/v2/models", V2, "The models' names", "Names", _LIST),
+    ]
+    for tail in ("", "/versions/{number}"):
+        path = "/v2/models/{name}" + tail
+        found += [
+            _get(path, V2, "A model's inputs, outputs and labels", "V2Metadata", _LOOK),
+            _get(f"{path}/ready", V2, "Whether a model is ready", "Ready", _LOOK),
+            Route(
+                method="POST",
+                path=f"{path}/infer",
+                tag=V2,
+                summary="Scores and best labels; the tensors in JSON, or in bytes behind it (binary extension)",
+                bodies={JSON: "V2Request", "application/octet-stream": ""},
+                good={JSON: "V2Answer", "application/octet-stream": ""},
+                errors=_PREDICT,
+                error_type=JSON,
+            ),
+        ]
+    for method, bodies in (("GET", {}), ("POST", {JSON: "Anything"})):
+        route = _get(
+            "/v2/repository/index",
+            V2,
+            "The models with their states",
+            "V2Index",
+            _LIST,
+        )
+        found.append(Route(**{**vars(route), "method": method, "bodies": bodies}))
+    return found
+
+
+def _post(path: str, tag: str, summary: str, **more: Any) -> Route:
+    about = {"good": {JSON: "Answer"}, "bodies": _BODIES, "errors": _PICTURES, "query": ("top",)}
+    return Route(method="POST", path=path, tag=tag, summary=summary, **{**about, **more})
+
+
+_SAGEMAKER_BODIES = {**_BODIES, "application/x-image": "", JSON: "Instances"}
+
+ROUTES: tuple[Route, ...] = (
+    _post("/classify", OWN, "The labels of one or many pictures, by the first model"),
+    _post("/models/{name}/classify", OWN, "The labels, by the model of that name", errors={**_PICTURES, **_UNKNOWN}),
+    Route(method="GET", path="/", tag=OWN, summary="The page for people", good={"text/html": ""}),
+    _post(
+        "/", OWN, "The page's own form: HTML for a browser, JSON for a program", good={JSON: "Answer", "text/html": ""}
+    ),
+    *_v1(),
+    *_v2(),
+    _get("/ping", SAGEMAKER, "Ready to answer", "Ready", {503: ()}),
+    _post("/invocations", SAGEMAKER, "As /classify, by the first model", bodies=_SAGEMAKER_BODIES),
+    _get("/healthz", OPERATION, "Alive: the engine threads run", "Live", {503: ()}),
+    _get("/readyz", OPERATION, "Loaded, checked and not going down", "Ready", {503: ()}),
+    _get("/version", OPERATION, "Imago's version and the models' ids", "Version", {}),
+    _get("/openapi.json", OPERATION, "This description, for programs", "Anything", {}),
+    Route(method="GET", path="/docs", tag=OPERATION, summary="This description, for people", good={"text/html": ""}),
+)
