@@ -1,0 +1,163 @@
+"""The description of the routes: valid, whole, true to what the server answers, and shown without anything from elsewhere."""
+
+import base64
+import re
+import struct
+import time
+import zlib
+from html import unescape
+
+import numpy as np
+import pytest
+
+from server.api import ROUTES, V1, V2
+from server.app import create_app
+from server.config import read
+from server.models import Models
+from server.openapi import document
+from server.pool import Job
+
+METHODS = {"GET", "POST", "PUT", "DELETE", "PATCH"}
+
+
+def test_document_is_valid_openapi_3_1(client):
+    spec = pytest.importorskip("openapi_spec_validator", reason="comes with moto, of the dev extra")
+    answer = client.get("/openapi.json").json
+    assert answer["openapi"] == "3.1.0"
+    spec.OpenAPIV31SpecValidator(answer).validate()
+
+
+def test_every_route_is_described_and_no_other(app):
+    rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint != "static"]
+    there = {
+        (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", str(rule))) for rule in rules for method in rule.methods & METHODS
+    }
+    assert {(route.method, route.path) for route in ROUTES} == there
+
+
+def test_every_operation_has_an_id_of_its_own():
+    ids = [operation["operationId"] for path in document()["paths"].values() for operation in path.values()]
+    assert len(ids) == len(set(ids)) == len(ROUTES)
+
+
+# ---- the page ------------------------------------------------------------------------------
+
+
+def test_page_shows_every_route_and_code(client):
+    page = unescape(client.get("/docs").text)
+    assert all(route.path in page and route.summary in page for route in ROUTES)
+    assert all(code in page for route in ROUTES for codes in route.errors.values() for code in codes)
+
+
+def test_page_needs_no_script_and_nothing_from_elsewhere(client):
+    page = client.get("/docs")
+    assert (page.status_code, page.mimetype) == (200, "text/html")
+    assert not re.search(r"<script|<style|style=|https?://", page.text)
+
+
+def test_what_the_page_loads_is_there(client):
+    for link in re.findall(r'(?:href|src)="(/[^"]*)"', client.get("/docs").text):
+        with client.get(link) as answer:
+            assert answer.status_code == 200, link
+
+
+# ---- every documented answer is given by some request --------------------------------------
+
+
+def giant_png():
+    header = b"IHDR" + struct.pack(">IIBBBBB", 13000, 13000, 1, 0, 0, 0, 0)
+    data = b"IDATx"
+    head, end = (
+        struct.pack(">I", size) + part + struct.pack(">I", zlib.crc32(part)) for size, part in ((13, header), (1, data))
+    )
+    return b"\x89PNG\r\n\x1a\n" + head + end
+
+
+PICTURES = {"not-a-picture": b"hello", "too-many-pixels": giant_png()}
+ANSWERS = [
+    (route, status, code)
+    for route in ROUTES
+    for status, codes in {200: (), **route.errors}.items()
+    for code in codes or ("",)
+]
+
+
+@pytest.fixture(scope="module")
+def apps(serving, tiny):
+    """Servers in every state: good, loading, with a full queue, with dead engine threads."""
+    config = read(bundle=(tiny,))
+    with serving(tiny, max_body_mb=1) as good, serving(tiny, queue=1) as busy, serving(tiny) as dead:
+        for app in (busy, dead):
+            app.extensions["imago"].get(None).pool.close()
+        busy.extensions["imago"].get(None).pool._queue.put_nowait(Job(np.zeros(1), 0.0))
+        yield {"good": good, "loading": create_app(config, Models(config)), "busy": busy, "dead": dead}
+
+
+def body(route, picture, code):
+    """A good one with this picture in it, or one that is wrong as the code says."""
+    if code in ("bad-request", "too-large"):
+        return {"data": b"[" * ((1 << 20) + 1) if code == "too-large" else b"[", "content_type": "application/json"}
+    if code == "unsupported-content-type":
+        return {"data": b"a,b", "content_type": "text/csv"}
+    text = base64.b64encode(picture).decode()
+    if route.tag == V1:
+        return {"json": {"instances": [{"b64": text}]}}
+    if route.tag == V2:
+        return {"json": {"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": [text]}]}}
+    return {"data": picture, "content_type": "image/jpeg"}
+
+
+def state(route, status, code):
+    if code == "busy":
+        return "busy"
+    if status != 503:
+        return "good"
+    return "dead" if route.path in ("/healthz", "/v2/health/live") else "loading"
+
+
+@pytest.mark.parametrize(("route", "status", "code"), ANSWERS, ids=lambda part: getattr(part, "path", part))
+def test_every_documented_answer_is_given(apps, tiny, jpeg, route, status, code):
+    app = apps[state(route, status, code)]
+    number = str(int(tiny.name[-8:], 16))
+    path = route.path.format(name="cats" if code == "unknown-model" else "tiny", number=number, label="stable")
+    picture = {**PICTURES, "bad-picture": jpeg[:200]}.get(code, jpeg)
+    more = body(route, picture, code) if route.method == "POST" else {}
+    environ = {"imago.start": time.monotonic() - (3600 if code == "expired" else 0)}
+    answer = app.test_client().open(path, method=route.method, environ_overrides=environ, **more)
+    assert answer.status_code == status
+    assert route.tag in (V1, V2) or not code or answer.json["code"] == code
+
+
+# ---- schemathesis --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def schema(app):
+    schemathesis = pytest.importorskip("schemathesis", reason="of the dev extra")
+    return schemathesis.openapi.from_wsgi("/openapi.json", app)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+def test_50_odd_requests_get_only_documented_answers(schema, route):
+    import hypothesis
+    from schemathesis import checks, specs
+
+    wanted = [
+        checks.not_a_server_error,
+        specs.openapi.checks.status_code_conformance,
+        specs.openapi.checks.content_type_conformance,
+        specs.openapi.checks.response_schema_conformance,
+    ]
+
+    @hypothesis.settings(
+        max_examples=50,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(case=schema[route.path][route.method].as_strategy())
+    def ask(case):
+        case.call_and_validate(checks=wanted)
+
+    ask()
