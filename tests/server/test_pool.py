@@ -10,7 +10,7 @@ import pytest
 from bundle.engine import Engine
 from bundle.errors import Busy, Expired
 from server.config import read
-from server.pool import Pool
+from server.pool import Gone, Pool
 
 
 def pixels(number):
@@ -208,3 +208,47 @@ def test_closed_pool_is_not_alive():
     alive = one.alive()
     one.close()
     assert (alive, one.alive()) == (True, False)
+
+
+# ---- several pictures of one request -------------------------------------------------------
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+@pytest.mark.parametrize("queue", [1, 100])
+def test_rows_of_several_pictures_come_in_order(pool, device, queue):
+    rows = pool(first_values, device, queue=queue).rows((pixels(n) for n in range(64)), timeout_s=20)
+    assert [row.tolist() for row in rows] == [[float(n)] for n in range(64)]
+
+
+def test_several_pictures_run_at_once_and_leave_room_for_others(pool, gate, clients):
+    one = pool(gate.run, engine_threads=2, queue=64)
+    jobs = clients.submit(one.rows, [pixels(n) for n in range(20)], timeout_s=10)
+    wait_until(lambda: len(gate.batches) == 2 and one._queue.qsize() == 2)
+    gate.open.set()
+    assert [row.tolist() for row in jobs.result(5)] == [[float(n)] for n in range(20)]
+
+
+def test_error_in_one_picture_drops_the_others_from_the_queue(pool, gate, clients):
+    def pictures():
+        yield from (pixels(1), pixels(2))
+        raise ArithmeticError("no third")
+
+    one = pool(gate.run, engine_threads=1)
+    clients.submit(one.row, pixels(0), timeout_s=10)
+    assert gate.entered.wait(5)
+    with pytest.raises(ArithmeticError, match="no third"):
+        one.rows(pictures(), timeout_s=10)
+    gate.open.set()
+    assert (one.row(pixels(3), timeout_s=5).tolist(), gate.batches) == ([3.0], [[0], [3]])
+
+
+def test_client_that_is_gone_takes_all_its_pictures_along(pool, gate, clients):
+    gone, one = Gone(), pool(gate.run, engine_threads=1)
+    clients.submit(one.row, pixels(0), timeout_s=10)
+    assert gate.entered.wait(5)
+    job = clients.submit(one.rows, [pixels(1), pixels(2)], timeout_s=10, gone=gone)
+    wait_until(lambda: one._queue.qsize() == 2)
+    gone.set()
+    assert isinstance(job.exception(5), Expired)
+    gate.open.set()
+    assert (one.row(pixels(3), timeout_s=5).tolist(), gate.batches) == ([3.0], [[0], [3]])
