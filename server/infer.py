@@ -102,13 +102,11 @@ def _encoded(tensor: dict[str, Any], dims: tuple[int, ...], data: list[Any] | by
     if tensor.get("datatype") != "BYTES" or dims[1:] not in ((), (1,)):
         raise BadRequest("the input image is BYTES of shape [n] or [n, 1]; the input pixels takes numbers")
     if isinstance(data, bytes):
-        found = tensors.unpack(data, "image")
-    else:
-        texts = _flat(data, dims, "image")
-        found = [jsons.from_base64(text, f"image[{at}]") for at, text in enumerate(texts)]
-    if len(found) != dims[0]:
-        raise BadRequest(f"image has {len(found)} elements; its shape wants {dims[0]}")
-    return found
+        return tensors.unpack(data, dims[0], "image")
+    texts = _flat(data, dims, "image")
+    if len(texts) != dims[0]:
+        raise BadRequest(f"image has {len(texts)} elements; its shape wants {dims[0]}")
+    return [jsons.from_base64(text, f"image[{at}]") for at, text in enumerate(texts)]
 
 
 def _levels(tensor: dict[str, Any], dims: tuple[int, ...], data: list[Any] | bytes, spec: Preprocess) -> np.ndarray:

@@ -16,10 +16,13 @@ from server.errors import BadRequest
 # The deepest request of any protocol, a tensor of V2 in nested lists, has 7 levels.
 MAX_DEPTH = 32
 MAX_KEY = 256
+# What a value costs in memory: an empty list has 2 letters and takes 64 bytes, so 32 MB of them would take a gigabyte.
+# Seven pictures of 299 x 299 as nested lists are fewer.
+MAX_STRINGS, MAX_LISTS, MAX_VALUES = 10_000, 700_000, 2_000_000
 
-# Only what opens and closes is left, and of two kinds one: curly brackets count as square ones.
+# Only what opens, closes and separates is left, and of brackets one kind: curly ones count as square ones.
 _TO_SQUARE = bytes.maketrans(b"{}", b"[]")
-_NO_MARK = bytes(set(range(256)) - set(b'[]{}"'))
+_NO_MARK = bytes(set(range(256)) - set(b'[]{}",'))
 # The letters of the URL-safe alphabet, and the line breaks that `base64` and MIME put in.
 _TO_STANDARD = {ord("-"): "+", ord("_"): "/", **dict.fromkeys(map(ord, " \t\r\n"))}
 
@@ -47,7 +50,7 @@ def from_base64(text: Any, where: str) -> bytes:
 
 
 def _read(body: bytes, constant: Any) -> Any:
-    _check_depth(body)
+    _check_marks(body)
     try:
         text = body.decode()
         content = json.loads(text, parse_constant=constant, parse_float=_finite, object_pairs_hook=_object)
@@ -62,15 +65,28 @@ def _read(body: bytes, constant: Any) -> Any:
     return content
 
 
-def _check_depth(body: bytes) -> None:
-    """Before a parser sees it: each turn takes the innermost brackets away, so what is left is deeper, or not closed."""
+def _check_marks(body: bytes) -> None:
+    """How many values there are and how deep, before a parser sees them."""
     marks = body.replace(b"\\\\", b"").replace(b'\\"', b"").translate(_TO_SQUARE, _NO_MARK)
+    _check_count(marks.count(b'"'), 2 * MAX_STRINGS, "strings")
     marks = b"".join(marks.split(b'"')[::2])  # outside of strings
-    if marks.count(b"[") != marks.count(b"]"):
+    _check_count(marks.count(b"["), MAX_LISTS, "lists and objects")
+    _check_count(marks.count(b","), MAX_VALUES, "values")
+    _check_depth(marks.replace(b",", b""))
+
+
+def _check_count(count: int, most: int, what: str) -> None:
+    if count > most:
+        raise BadRequest(f"the body has too many {what} for JSON; send fewer pictures, or files in place of pixels")
+
+
+def _check_depth(brackets: bytes) -> None:
+    """Each turn takes the innermost pairs away, so what is left is deeper, or not closed."""
+    if brackets.count(b"[") != brackets.count(b"]"):
         raise BadRequest("the body is no JSON: as many brackets are wanted to close as to open")
     for _ in range(MAX_DEPTH):
-        marks = marks.replace(b"[]", b"")
-    if marks:
+        brackets = brackets.replace(b"[]", b"")
+    if brackets:
         raise BadRequest(f"the body is no JSON, or nested deeper than {MAX_DEPTH} levels; send it flatter")
 
 

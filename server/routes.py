@@ -27,10 +27,10 @@ def models() -> Models:
 def answer(served_models: Models, name: str | None) -> dict[str, Any]:
     """What the request asked for; of several pictures a bad one fails in its own slot, a single one as a whole."""
     served = rows.admit(served_models, name)
-    return shape(served, inputs.pictures(request))
+    return labelled(served, inputs.pictures(request))
 
 
-def shape(served: Served, pictures: Sequence[rows.Picture]) -> dict[str, Any]:
+def labelled(served: Served, pictures: Sequence[rows.Picture]) -> dict[str, Any]:
     top = inputs.top(request)
     tail = {
         "model": {"name": served.model.manifest.name, "id": served.model.manifest.id},

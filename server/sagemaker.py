@@ -5,7 +5,7 @@ from flask import Blueprint, Response, jsonify, request
 from bundle.image import Preprocess
 from server import inputs, jsons, rows, v1
 from server.errors import BadRequest
-from server.routes import models, shape
+from server.routes import labelled, models
 
 blueprint = Blueprint("sagemaker", __name__)
 
@@ -19,7 +19,7 @@ def ping() -> tuple[Response, int]:
 @blueprint.post("/invocations")
 def invocations() -> Response:
     served = rows.admit(models(), None)
-    return jsonify(shape(served, _pictures(served.model.manifest.preprocess)))
+    return jsonify(labelled(served, _pictures(served.model.manifest.preprocess)))
 
 
 def _pictures(spec: Preprocess) -> list[rows.Picture]:

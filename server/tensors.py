@@ -57,15 +57,17 @@ def pixels(values: np.ndarray, dims: tuple[int, ...], where: str) -> np.ndarray:
     return values.astype(np.uint8).reshape(dims)
 
 
-def unpack(data: bytes, where: str) -> list[bytes]:
+def unpack(data: bytes, count: int, where: str) -> list[bytes]:
     """The elements of BYTES in the binary form: each behind its length, 4 bytes, little-endian. Raises BadRequest."""
     found, at = [], 0
-    while at < len(data):
+    for _ in range(count):
         end = at + 4 + int.from_bytes(data[at : at + 4], "little")
         if at + 4 > len(data) or end > len(data):
             raise BadRequest(f"{where} ends within an element; wanted 4 bytes of length, then as many bytes, each time")
         found.append(data[at + 4 : end])
         at = end
+    if at < len(data):
+        raise BadRequest(f"{where} has {len(data) - at} bytes behind its elements; its shape wants {count} of them")
     return found
 
 

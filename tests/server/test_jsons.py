@@ -2,7 +2,6 @@
 
 import base64
 import json
-import time
 
 import pytest
 import requests
@@ -37,6 +36,11 @@ BAD = {
     "Infinity": (b"[-Infinity]", "-Infinity is no number in JSON"),
     "number over 64 bits": (b"[1e400]", "1e400 is too large for a number"),
     "number of 5000 digits": (b"9" * 5000, "the body is no JSON"),
+    "8 million lists": (b"[" + b"[]," * (8 << 20) + b"1]", "too many lists and objects"),
+    "8 million objects": (b"[" + b"{}," * (8 << 20) + b"1]", "too many lists and objects"),
+    "8 million numbers": (b"[" + b"0," * (8 << 20) + b"1]", "too many values"),
+    "8 million strings": (b"[" + b'"",' * (8 << 20) + b"1]", "too many strings"),
+    "8 million quotes": (b'"' * (8 << 20), "too many strings"),
     "half of a surrogate pair": (b'["\\ud800"]', "half of a surrogate pair"),
     "other half, in a key": (b'{"\\udc00": 1}', "half of a surrogate pair"),
 }
@@ -74,14 +78,6 @@ def test_nan_is_read_where_a_protocol_allows_it():
     assert [str(value) for value in found] == ["nan", "inf", "-inf"]
 
 
-def test_many_keys_with_one_twice_take_no_quadratic_time():
-    pairs = ",".join(f'"{n}":0' for n in [*range(100_000), 99_999])
-    start = time.monotonic()
-    with pytest.raises(BadRequest, match="twice"):
-        jsons.read(f"{{{pairs}}}".encode())
-    assert time.monotonic() - start < 10
-
-
 SPELLINGS = {
     "standard": base64.b64encode(DATA).decode(),
     "URL-safe": base64.urlsafe_b64encode(DATA).decode(),
@@ -111,8 +107,11 @@ def test_what_is_no_string_is_a_bad_request(value):
 PATHS = ["/classify", "/invocations", "/v1/models/tiny:predict", "/v2/models/tiny/infer", "/models/tiny/classify"]
 
 
+LARGE = {name for name in BAD if "million" in name}
+
+
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("name", sorted(BAD.keys() - LARGE))
 def test_every_route_refuses_bad_json(client, path, name):
     answer = client.post(path, data=BAD[name][0], content_type="application/json")
     good = {"NaN", "Infinity"} if "/v1/" in path else set()

@@ -327,7 +327,11 @@ BAD_BINARY = {
     "BF16": (binary(bytes(384), 384, datatype="BF16"), ..., "pixels are no 'BF16'"),
     "element longer than the bytes": (binary(b"\xff\xff\xff\xffab", 6, **TEXT), ..., "image ends within an element"),
     "half a length": (binary(b"\1\0\0", 3, **TEXT), ..., "image ends within an element"),
-    "two elements for one": (binary(b"\1\0\0\0a" * 2, 10, **TEXT), ..., "image has 2 elements; its shape wants 1"),
+    "two elements for one": (
+        binary(b"\1\0\0\0a" * 2, 10, **TEXT),
+        ...,
+        "image has 5 bytes behind its elements; its shape wants 1",
+    ),
     "bytes without a size": (
         ((text := json.dumps({"inputs": [pixels()]}).encode()) + b"abc", len(text)),
         *(..., "3 bytes are behind the JSON; wanted binary_data_size"),
