@@ -1,5 +1,6 @@
 """The table of routes as an OpenAPI 3.1 document, and as a page that needs nothing from elsewhere."""
 
+import json
 import re
 from functools import cache
 from http import HTTPStatus
@@ -14,7 +15,7 @@ from server.schemas import BINARY, SCHEMAS
 blueprint = Blueprint("openapi", __name__)
 
 ABOUT = (
-    "Pictures in, labels out. Every route but the health routes may be answered by the server's loop before it is looked at: "
+    "Pictures in, labels out. Any request may be answered by the server's loop before its route is looked at: "
     "400 for what is no HTTP, 408 for a request that was not whole in time, 413 for a body over the limit, 415 for a compressed "
     "body, 431 for too long a head, 503 where everything is taken; these are problem details (RFC 9457) on all paths."
 )
@@ -36,7 +37,8 @@ def as_json() -> Response:
 @blueprint.get("/docs")
 def as_page() -> str:
     tags = {tag: [route for route in ROUTES if route.tag == tag] for tag in dict.fromkeys(r.tag for r in ROUTES)}
-    return render_template("docs.html", tags=tags, about=ABOUT, version=VERSION)
+    schemas = {name: json.dumps(schema, indent=1) for name, schema in SCHEMAS.items()}
+    return render_template("docs.html", tags=tags, schemas=schemas, about=ABOUT, version=VERSION)
 
 
 @cache

@@ -60,6 +60,13 @@ def test_page_shows_every_route_and_code(client):
     assert all(code in page for route in ROUTES for codes in route.errors.values() for code in codes)
 
 
+def test_page_shows_every_schema_that_it_links(client):
+    page = client.get("/docs").text
+    links = set(re.findall(r'href="#(\w+)"', page))
+    assert links
+    assert links <= set(re.findall(r'id="(\w+)"', page)) == set(document()["components"]["schemas"])
+
+
 def test_page_needs_no_script_and_nothing_from_elsewhere(client):
     page = client.get("/docs")
     assert (page.status_code, page.mimetype) == (200, "text/html")
