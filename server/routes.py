@@ -5,7 +5,7 @@ from typing import Any
 from flask import Blueprint, Response, current_app, jsonify, request
 
 from bundle.errors import BadPicture, NotAPicture, TooManyPixels
-from server import inputs
+from server import inputs, stages
 from server.errors import problem
 from server.models import Models, Served
 
@@ -46,7 +46,8 @@ def _slot(served_models: Models, served: Served, picture: bytes, top: int) -> di
 
 
 def _predictions(served_models: Models, served: Served, picture: bytes, top: int) -> list[Any]:
-    pixels = served.model.prepare(picture)
+    with stages.decoding():
+        pixels = served.model.prepare(picture)
     left_s = served_models.left_s(request.environ["imago.start"])
     row = served.pool.row(pixels, timeout_s=left_s, gone=request.environ["imago.gone"])
     return list(served.model.answer(row, top))
