@@ -53,11 +53,9 @@ def _same(origin: str, host: str) -> bool:
     """Whether host and port are those that the request was sent to; the scheme may be a proxy's."""
     try:
         parts = urlsplit(origin)
-        port = parts.port
     except ValueError:
         return False
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.netloc:
         return False
     usual = ":443" if parts.scheme == "https" else ":80"
-    wanted = f"{parts.netloc.lower().removesuffix(usual)}"
-    return port != 0 and wanted == host.lower().removesuffix(usual)
+    return parts.netloc.lower().removesuffix(usual) == host.lower().removesuffix(usual)

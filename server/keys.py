@@ -19,8 +19,8 @@ LARGEST_FILE = 1 << 20
 
 # Asked by machines that have no key; they say no more than yes or no.
 OPEN = re.compile(r"/healthz|/readyz|/ping|/v2/health/[^/]+")
-# The page itself loads without a key: a browser cannot send one on its own. What it asks for then needs one.
-PAGE = re.compile(r"/|/static/.*")
+# Pages load without a key: a browser cannot send one when it follows a link. What they ask for then needs one.
+PAGE = re.compile(r"/|/docs|/openapi\.json|/static/.*")
 ADMIN = re.compile(r"/admin(/.*)?|/models/[^/]+/reload|/v2/repository/models/.*")
 
 

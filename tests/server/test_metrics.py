@@ -13,7 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from bundle.engine import Engine
 from bundle.errors import Expired
 from server import stages
+from server.app import create_app
 from server.config import read
+from server.models import Models
 from server.pool import Pool
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -48,6 +50,12 @@ def figures(fresh):
 def test_text_is_of_the_library_s_type(client):
     answer = client.get("/metrics")
     assert (answer.status_code, answer.content_type) == (200, CONTENT_TYPE_LATEST)
+
+
+def test_metrics_are_there_while_the_models_load(tiny):
+    config = read(bundle=(tiny,))
+    answer = create_app(config, Models(config)).test_client().get("/metrics")
+    assert (answer.status_code, "imago_in_flight 0.0" in answer.text) == (200, True)
 
 
 def test_every_metric_of_the_readme_is_there(fresh, jpeg):
