@@ -8,10 +8,10 @@ BUNDLES ?=
 LISTEN ?= 127.0.0.1:5000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test check bench bundles browser lock format clean
+.PHONY: help setup serve test check bench bench-peers bench-serving bundles browser lock format clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(UV) ## everything for training, serving and developing
 	$(SYNC) --extra serve --extra train --extra dev
@@ -31,6 +31,14 @@ check: setup ## formatting, lint, types
 bench: setup ## measure, and write bench/RESULTS.md (IMAGO_DATA names the folder with data and weights)
 	$(BIN)/python -m bench.skeleton
 
+bench-peers: $(UV) ## install the servers that we are measured against into .peers
+	for peer in litserve bentoml; do $(UV) venv --quiet --clear --python $(PYTHON) .peers/$$peer; done
+	UV_SYSTEM_CERTS=1 $(UV) pip install --quiet --python .peers/litserve litserve==0.2.19 python-multipart onnxruntime==1.31.1 pillow==13.0.0
+	UV_SYSTEM_CERTS=1 $(UV) pip install --quiet --python .peers/bentoml bentoml==1.4.39 onnxruntime==1.31.1 pillow==13.0.0
+
+bench-serving: setup ## measure the server against its own raw loop and its peers (needs wrk; make bench-peers)
+	$(BIN)/python -m bench.serving
+
 bundles: setup ## draw the pictures and train the embedded default again
 	$(BIN)/python -m training.default
 	[ -z "$$IMAGO_DATA" ] || $(BIN)/python -m bench.pieces server/bundles/pieces-???????? --report
@@ -46,7 +54,7 @@ format: setup ## let ruff format and mend
 	$(BIN)/ruff check --fix .
 
 clean: ## remove what was installed and cached here
-	rm -rf .venv .uv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .uv .peers .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 
 .uv/bin/uv: uv.lock .ci/uv.py
 	$(PYTHON) .ci/uv.py

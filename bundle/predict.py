@@ -135,7 +135,7 @@ def _print_table(opened: Model, results: list[dict[str, Any]]) -> None:
         best, *others = result["predictions"]
         then = ", ".join(f"{_named(answer)} {100 * answer['probability']:.1f}" for answer in others)
         table.add_row(Text(result["file"]), Text(_named(best)), f"{100 * best['probability']:.1f}", Text(then))
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    Console(width=None if sys.stdout.isatty() else 1000).print(table)  # a pipe is no narrower than the table
 
 
 def _named(answer: dict[str, Any]) -> str:

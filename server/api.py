@@ -1,8 +1,10 @@
 """Every route in one table: what it takes, what it answers, and with which codes; /openapi.json and /docs are made from it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from server.keys import knob_of
 
 # Status -> codes; none where the good answer comes with another status, as that of health does.
 Errors = Mapping[int, tuple[str, ...]]
@@ -119,7 +121,7 @@ def _post(path: str, tag: str, summary: str, **more: Any) -> Route:
 
 _SAGEMAKER_BODIES = {**_BODIES, "application/x-image": "", JSON: "Instances"}
 
-ROUTES: tuple[Route, ...] = (
+_ROUTES: tuple[Route, ...] = (
     _post("/classify", OWN, "The labels of one or many pictures, by the first model"),
     _post("/models/{name}/classify", OWN, "The labels, by the model of that name", errors={**_PICTURES, **_UNKNOWN}),
     Route(method="GET", path="/", tag=OWN, summary="The page for people", good={"text/html": ""}),
@@ -133,6 +135,17 @@ ROUTES: tuple[Route, ...] = (
     _get("/healthz", OPERATION, "Alive: the engine threads run", "Live", {503: ()}),
     _get("/readyz", OPERATION, "Loaded, checked and not going down", "Ready", {503: ()}),
     _get("/version", OPERATION, "Imago's version and the models' ids", "Version", {}),
+    Route(method="GET", path="/metrics", tag=OPERATION, summary="What Prometheus reads", good={"text/plain": ""}),
     _get("/openapi.json", OPERATION, "This description, for programs", "Anything", {}),
     Route(method="GET", path="/docs", tag=OPERATION, summary="This description, for people", good={"text/html": ""}),
 )
+
+
+def _guarded(route: Route) -> Route:
+    """With what may be said before a route is asked: no key came, or a page of another origin sent it."""
+    key = {401: ("unauthorized",)} if knob_of(route.method, route.path) else {}
+    origin = {403: ("cross-origin",)} if route.method == "POST" else {}
+    return replace(route, errors={**route.errors, **key, **origin})
+
+
+ROUTES = tuple(_guarded(route) for route in _ROUTES)

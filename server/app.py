@@ -1,24 +1,19 @@
 """The Flask application, and the table from errors to answers."""
 
 import logging
-import re
 import time
-import uuid
 from typing import Any
 
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from bundle.errors import ImagoError
-from server import form, health, openapi, plain, routes, sagemaker, v1, v2
+from server import form, health, openapi, operation, plain, routes, sagemaker, trace, v1, v2
 from server.config import Config
 from server.errors import STATUS, problem, shape
 from server.models import Models
 
 log = logging.getLogger("imago.server")
-
-# A client's own request id is given back when it can do no harm in a header, a log or a page.
-_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -43,6 +38,7 @@ def create_app(config: Config, models: Models) -> Flask:
     for room in (form, routes, health, v1, v2, sagemaker, openapi):
         app.register_blueprint(room.blueprint)
     app.before_request(_begin)
+    operation.install(app, config, models)
     app.after_request(_end)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _error)
@@ -50,20 +46,14 @@ def create_app(config: Config, models: Models) -> Flask:
 
 
 def _begin() -> None:
-    given = request.headers.get("X-Request-ID", "")
-    request.environ["imago.request_id"] = given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
+    request.environ["imago.request_id"] = trace.request_id(request.headers.get("X-Request-ID", ""))
     request.environ.setdefault("imago.start", time.monotonic())  # when it was whole; set by the loop
     request.environ.setdefault("imago.gone", None)
-    g.start = time.perf_counter()
 
 
 def _end(response: Response) -> Response:
-    request_id = request.environ["imago.request_id"]
-    response.headers["X-Request-ID"] = request_id
+    response.headers["X-Request-ID"] = request.environ["imago.request_id"]
     response.headers.update(HEADERS)
-    if request.path not in ("/healthz", "/readyz"):  # asked every second, worth no line
-        took = (time.perf_counter() - g.start) * 1000
-        log.info("%s %s %d %.1f ms %s", request.method, request.path, response.status_code, took, request_id)
     return response
 
 
@@ -101,6 +91,7 @@ def _limit_mb() -> int:
 
 def _answer(body: dict[str, Any]) -> Response:
     """Problem JSON, or what the path's protocol has; for a browser's own form post the page, with the sentence in it."""
+    g.code = body["code"]  # for the log and the metrics
     if request.path == "/" and request.method == "POST" and form.wants_html():
         return form.error_page(body)
     if plain.speaks(request.path):

@@ -27,7 +27,8 @@ def serve(**flags: Any) -> None:
     The first --bundle also answers at /classify; without any, the embedded default is served.
     """
     chosen = config.read(**flags)
-    from server import models, worker
+    from server import keys, models, worker
 
     models.check(chosen.bundles)
+    keys.Keys(chosen)
     worker.run(chosen)

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bundle.engine import Choice
 from bundle.errors import ImagoError
+from server.logs import Form
 
 PREFIX = "IMAGO_"
 
@@ -50,7 +51,17 @@ class Config(BaseSettings):
     )
     drain_s: int = Field(30, ge=1, le=3600, description="after that, how long requests in flight may take to finish")
 
-    @field_validator("bundle", mode="before")
+    log: Form = Field("auto", description="a line of the log: json, text, or auto: text on a terminal, else json")
+    api_keys: Path | None = Field(
+        None, description="file of keys, one a line, that open everything but health; none: open"
+    )
+    admin_keys: Path | None = Field(None, description="file of keys for administration; none: it is switched off")
+    metrics_keys: Path | None = Field(None, description="file of keys for /metrics; none: open")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="origins, separated by commas, whose pages may ask here; none: only this server's own page"
+    )
+
+    @field_validator("bundle", "cors_origins", mode="before")
     @classmethod
     def _paths(cls, value: Any) -> Any:
         return [part for part in value.split(",") if part] if isinstance(value, str) else value
@@ -61,6 +72,19 @@ class Config(BaseSettings):
         found = re.fullmatch(r"(?:\[[0-9a-fA-F:.]+\]|[\w.-]+):(\d{1,5})", value)
         if not found or int(found[1]) > 65535:
             raise ValueError(f"{value!r} is no HOST:PORT")
+        return value
+
+    @field_validator("api_keys", "admin_keys", "metrics_keys", mode="before")
+    @classmethod
+    def _absent(cls, value: Any) -> Any:
+        return value or None
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not re.fullmatch(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:\d{1,5})?", origin):
+                raise ValueError(f"{origin!r} is no origin; wanted scheme://host or scheme://host:port, in lower case")
         return value
 
     @property
@@ -94,7 +118,7 @@ def table() -> list[tuple[str, str, str, str, str]]:
             (
                 flag(name),
                 PREFIX + name.upper(),
-                default or "–",
+                "–" if field.default in (None, ()) else default,
                 f"{low} … {high}" if limits and low is not None else "–",
                 field.description or "",
             )

@@ -1,5 +1,6 @@
 """What a client did wrong on the way in, and the one shape in which every error goes out (RFC 9457)."""
 
+import json
 from http import HTTPStatus
 from typing import Any
 
@@ -11,6 +12,24 @@ class BadRequest(ImagoError):
     """A request that cannot be understood."""
 
     code = "bad-request"
+
+
+class Unauthorized(ImagoError):
+    """A route that wants a key, and none that is good."""
+
+    code = "unauthorized"
+
+
+class Forbidden(ImagoError):
+    """A route that is switched off here."""
+
+    code = "forbidden"
+
+
+class CrossOrigin(ImagoError):
+    """A post from a page of another origin that is not listed."""
+
+    code = "cross-origin"
 
 
 class UnsupportedContent(ImagoError):
@@ -52,6 +71,9 @@ class NotReady(ImagoError):
 # The only place where a domain error gets a status.
 STATUS: dict[type[Exception], int] = {
     BadRequest: 400,
+    Unauthorized: 401,
+    Forbidden: 403,
+    CrossOrigin: 403,
     UnknownModel: 404,
     TooSlow: 408,
     BodyTooLarge: 413,
@@ -80,3 +102,20 @@ def shape(status: int, code: str, detail: str, request_id: str) -> dict[str, Any
         "detail": detail,
         "request_id": request_id,
     }
+
+
+def refusal(error: ImagoError, request_id: str, *, connection: str) -> bytes:
+    """The error as a whole HTTP answer, for who has no application at hand."""
+    found = problem(error, request_id)
+    body = json.dumps(found).encode()
+    lines = [
+        f"HTTP/1.1 {found['status']} {found['title']}",
+        "Content-Type: application/problem+json",
+        f"Content-Length: {len(body)}",
+        f"Connection: {connection}",
+        f"X-Request-ID: {request_id}",
+        "X-Content-Type-Options: nosniff",
+        "Cache-Control: no-store",
+        *(["Retry-After: 1"] if found["status"] == 503 else []),
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + body

@@ -6,14 +6,12 @@ threaded worker parks a thread on each body that does not come.
 
 import contextlib
 import io
-import json
 import logging
 import os
 import selectors
 import socket
 import threading
 import time
-import uuid
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -23,7 +21,8 @@ from gunicorn.workers.base import Worker
 
 from bundle.errors import Busy, ImagoError
 from server.config import Config
-from server.errors import STATUS, TooSlow, problem
+from server.errors import STATUS, TooSlow, refusal
+from server.operation import Operation
 from server.pool import Gone
 from server.wire import Incoming
 
@@ -55,6 +54,7 @@ class Front(Worker):
     """gunicorn worker with one event loop, a pool of request threads and a small one for health."""
 
     config: Config
+    operation: Operation
 
     def init_process(self) -> None:
         self.loop = selectors.DefaultSelector()
@@ -69,6 +69,8 @@ class Front(Worker):
     def load_wsgi(self) -> None:
         super().load_wsgi()
         self.config = self.wsgi.extensions["imago"].config
+        self.operation = self.wsgi.extensions["imago.operation"]
+        self.operation.metrics.connections.set_function(lambda: len(self.connections))
         self.threads = ThreadPoolExecutor(self.config.request_threads, thread_name_prefix="request")
         self.quick = ThreadPoolExecutor(2, thread_name_prefix="quick")
         # As many as the engines can have waiting, and those in the threads' hands.
@@ -192,9 +194,8 @@ class Front(Worker):
         """A whole request goes to a thread, or is told at once that there are too many."""
         connection.quick = connection.incoming.head.path in QUICK
         if not connection.quick and self.running >= self.most_running:
-            self._refuse(
-                connection, Busy(f"{self.running} requests are waiting already; send it again in a second"), keep=True
-            )
+            full = Busy(f"{self.running} requests are waiting already; send it again in a second")
+            self._refuse(connection, full, keep=True)
             return
         connection.state, connection.gone = "running", Gone()
         self.running += not connection.quick
@@ -225,13 +226,9 @@ class Front(Worker):
 
     def _refuse(self, connection: Connection, error: ImagoError, *, keep: bool = False) -> None:
         """An answer from the loop itself, without a thread; then the connection is of no more use, unless `keep`."""
-        status = STATUS[type(error)]
-        body = json.dumps(problem(error, uuid.uuid4().hex)).encode()
-        again = b"Retry-After: 1\r\n" if status == 503 else b""
-        head = f"HTTP/1.1 {status} {problem(error, '')['title']}\r\nContent-Type: application/problem+json\r\nContent-Length: {len(body)}\r\n"
+        request_id = self.operation.refused(connection.incoming.head, STATUS[type(error)], error)
         alive = keep and not connection.incoming.head.should_close()
-        mode = b"keep-alive" if alive else b"close"
-        if not self._send(connection, head.encode() + again + b"Connection: " + mode + b"\r\n\r\n" + body):
+        if not self._send(connection, refusal(error, request_id, connection="keep-alive" if alive else "close")):
             self._close(connection)
         elif alive:
             self._expect(connection, KEEPALIVE_S, connection.incoming.rest)

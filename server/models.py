@@ -12,6 +12,7 @@ from bundle.model import Model
 from server.config import Config
 from server.errors import NotReady, UnknownModel
 from server.pool import Pool
+from server.stages import current
 
 GOING = "the server is going down"
 
@@ -56,9 +57,10 @@ class Models:
         if not self._served:
             raise NotReady(f"{self._state}; try again in a second")
         if name is None:
-            return next(iter(self._served.values()))
+            name = next(iter(self._served))
         if name not in self._served:
             raise UnknownModel(f"no model {name!r} is served; there {_are(list(self._served))}")
+        current().model = name
         return self._served[name]
 
     def left_s(self, start: float) -> float:

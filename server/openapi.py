@@ -28,6 +28,12 @@ QUERY = {
     }
 }
 
+# Wanted only where the operator names files of keys.
+SECURITY = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+
 
 @blueprint.get("/openapi.json")
 def as_json() -> Response:
@@ -50,7 +56,7 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Imago", "version": VERSION, "description": ABOUT},
         "paths": paths,
-        "components": {"schemas": SCHEMAS},
+        "components": {"schemas": SCHEMAS, "securitySchemes": SECURITY},
     }
 
 
@@ -64,6 +70,8 @@ def _operation(route: Route) -> dict[str, Any]:
     }
     for status in sorted(route.errors):
         content["responses"][str(status)] = _error(route, status)
+    if 401 in route.errors:
+        content["security"] = [{}, *({name: []} for name in SECURITY)]
     names = [{"name": n, "in": "path", "required": True, "schema": _text()} for n in re.findall(r"{(\w+)}", route.path)]
     if names or route.query:
         content["parameters"] = names + [QUERY[name] for name in route.query]
@@ -91,7 +99,7 @@ def _error(route: Route, status: int) -> dict[str, Any]:
 
 def _content(kinds: dict[str, str]) -> dict[str, Any]:
     """A schema by its name; what has none is text or bytes."""
-    other = {"text/html": _text()}
+    other = {"text/html": _text(), "text/plain": _text()}
     return {
         kind: {"schema": {"$ref": f"#/components/schemas/{name}"} if name else other.get(kind, BINARY)}
         for kind, name in kinds.items()

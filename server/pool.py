@@ -3,6 +3,7 @@
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ import numpy as np
 
 from bundle.engine import Engine, cores
 from bundle.errors import Busy, Expired
+from server import stages
 from server.config import Config
 
 
@@ -32,11 +34,25 @@ class Gone:
             call()
 
 
-@dataclass(frozen=True)
+# A batch that runs for so many deadlines will not end: everybody who waited for it has left. At least so many seconds.
+STUCK_DEADLINES, STUCK_S = 4, 1.0
+
+
+@dataclass(eq=False)
 class Job:
     pixels: np.ndarray  # uint8 (h, w, 3)
-    deadline: float  # of time.monotonic()
+    deadline: float  # of time.monotonic(), as the times below
     row: "Future[np.ndarray]" = field(default_factory=Future)
+    queued: float = field(default_factory=time.monotonic)
+    began: float = 0.0
+    ended: float = 0.0
+
+    def note(self) -> None:
+        """How long it waited and ran, in the record of the request that waits for it."""
+        record = stages.current()
+        record.queue.append((self.began or time.monotonic()) - self.queued)
+        if self.ended:
+            record.engine.append(self.ended - self.began)
 
 
 class Pool:
@@ -47,6 +63,10 @@ class Pool:
         self._run = engine.run
         self._batch = config.max_batch if gpu else 1
         self._wait_s = config.max_wait_ms / 1000
+        self._stuck_s = max(STUCK_S, STUCK_DEADLINES * config.deadline_ms / 1000)
+        self._running: dict[int, float] = {}  # thread -> since when its batch runs
+        self._sizes: Counter[int] = Counter()
+        self._lock = threading.Lock()
         self._queue: queue.Queue[Job | None] = queue.Queue(config.queue)
         count = 1 if gpu else config.engine_threads or cores()
         # What one request may have in the queue: enough to keep every engine at work, and room for everybody else.
@@ -75,6 +95,7 @@ class Pool:
         finally:
             for job in jobs:
                 job.row.cancel()
+                job.note()
 
     def _put(self, job: Job, gone: Gone | None) -> Job:
         if gone:
@@ -93,7 +114,17 @@ class Pool:
             raise Expired(f"no answer within {timeout_s:g} s; send it again later") from None
 
     def alive(self) -> bool:
-        return all(thread.is_alive() for thread in self._threads)
+        """The threads run, and none is stuck in a batch that does not end."""
+        oldest = min([*self._running.values()], default=float("inf"))
+        return all(thread.is_alive() for thread in self._threads) and time.monotonic() - oldest < self._stuck_s
+
+    def waiting(self) -> int:
+        return self._queue.qsize()
+
+    def sizes(self) -> dict[int, int]:
+        """How many batches of each size have been run."""
+        with self._lock:
+            return dict(self._sizes)
 
     def close(self) -> None:
         """Lets the threads finish what is queued, and ends them."""
@@ -108,12 +139,26 @@ class Pool:
             if not jobs:
                 continue
             try:
-                for job, row in zip(jobs, self._run(np.stack([job.pixels for job in jobs])), strict=True):
+                for job, row in zip(jobs, self._timed(jobs), strict=True):
                     job.row.set_result(row)
             except Exception as error:  # whatever the engine raises belongs to those who wait, and the thread goes on
                 for job in jobs:
                     if not job.row.done():
                         job.row.set_exception(error)
+
+    def _timed(self, jobs: list[Job]) -> np.ndarray:
+        """One batch run, its times noted in its jobs."""
+        began = self._running[threading.get_ident()] = time.monotonic()
+        for job in jobs:
+            job.began = began
+        try:
+            return self._run(np.stack([job.pixels for job in jobs]))
+        finally:
+            del self._running[threading.get_ident()]
+            with self._lock:
+                self._sizes[len(jobs)] += 1
+            for job in jobs:
+                job.ended = time.monotonic()
 
     def _gather(self, first: Job) -> list[Job]:
         """The first job and those that come before its batch is full or it has waited long enough."""

@@ -6,6 +6,7 @@ import numpy as np
 from flask import request
 
 from bundle.errors import PictureError
+from server import stages
 from server.errors import BadRequest
 from server.models import Models, Served
 
@@ -52,9 +53,16 @@ def _prepared(
     for picture in pictures:
         models.left_s(request.environ["imago.start"])
         try:
-            pixels = served.model.prepare(picture) if isinstance(picture, bytes) else picture
+            pixels = _pixels(served, picture)
         except PictureError as error:
             slots.append(error)
             continue
         slots.append(None)
         yield pixels
+
+
+def _pixels(served: Served, picture: Picture) -> np.ndarray:
+    if not isinstance(picture, bytes):
+        return picture
+    with stages.decoding():
+        return served.model.prepare(picture)

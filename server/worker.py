@@ -9,8 +9,10 @@ from typing import Any
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
 
 from bundle.errors import ImagoError
+from server import logs
 from server.config import Config
 from server.models import Models
 
@@ -38,9 +40,18 @@ class Server(BaseApplication):
         return app
 
 
+class Log(Logger):
+    """gunicorn's own messages go where ours go, in the same shape."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+
+
 def run(config: Config) -> None:
     """Serves until a signal ends it."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    logs.configure(config.log)
     Server(config).run()
 
 
@@ -54,7 +65,11 @@ def ready(models: Models) -> None:
     for model in models.all():
         for warning in model.warnings:
             log.warning("%s: %s", model.manifest.name, warning)
-    print(welcome(models), file=sys.stderr, flush=True)
+    if logs.is_text(models.config.log):
+        print(welcome(models), file=sys.stderr, flush=True)
+    else:
+        names = [f"{model.manifest.name}-{model.manifest.id[:8]} on {model.engine.name}" for model in models.all()]
+        log.info("serving %s at %s", ", ".join(names), models.config.listen)
 
 
 def welcome(models: Models) -> str:
@@ -76,6 +91,7 @@ def _settings(config: Config) -> dict[str, Any]:
         "graceful_timeout": config.drain_s + config.unready_ms // 1000 + 5,
         "control_socket_disable": True,
         "loglevel": "warning",
+        "logger_class": Log,
         # The heartbeat file must not wait for a slow disk.
         "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,
         "limit_request_line": 4094,

@@ -343,6 +343,19 @@ def imago():
     return run
 
 
+@pytest.fixture(scope="session")
+def knock():
+    """(url, bytes) -> the first that the server says to them on a connection of their own."""
+
+    def run(url, data):
+        host, _, port = url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), timeout=10) as client:
+            client.sendall(data)
+            return client.recv(4096)
+
+    return run
+
+
 @pytest.fixture
 def free_port():
     return _free_port()

@@ -82,7 +82,21 @@ def test_the_form_works_without_javascript(browser, served, jpeg):
 
 
 def test_the_form_works_by_keyboard(page):
+    page.on("filechooser", lambda _: None)  # from now on Chromium tells of choosers instead of opening them
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "image"
     with page.expect_file_chooser():
         page.keyboard.press("Enter")
+
+
+def test_a_server_with_keys_asks_for_one_and_keeps_it(browser, start, tiny, tmp_path, jpeg):
+    (tmp_path / "keys").write_text("0123456789abcdef\n")
+    with start(tiny, api_keys=tmp_path / "keys", unready_ms=0) as server:
+        page, asked = browser.new_page(), []
+        page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept("0123456789abcdef")))
+        page.goto(server.url)
+        for count in (1, 2):
+            page.set_input_files("#image", {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": jpeg})
+            page.locator(".answer li").nth(3 * count - 1).wait_for()
+        page.close()
+    assert asked == ["prompt"]

@@ -83,8 +83,13 @@ def test_every_verb_has_help():
         assert "Usage:" in done.output
 
 
+# Longer than 300 lines, and why.
+LONG = {"server/front.py": "one loop and the states of its connections; in two files it would have to be read in both"}
+
+
 def test_no_file_is_long_without_a_reason():
-    assert [path for path in SOURCES if len(path.read_text().splitlines()) > 300] == []
+    long = {path.relative_to(ROOT).as_posix() for path in SOURCES if len(path.read_text().splitlines()) > 300}
+    assert long <= LONG.keys()
 
 
 def test_no_function_is_longer_than_sixty_lines():

@@ -10,9 +10,9 @@ import numpy as np
 from bundle import canonical, write
 from bundle.engine import Engine, onnx_cpu
 from bundle.engine.keras_any import import_keras
-from bundle.errors import BundleError, DataError
+from bundle.errors import BundleError
 from bundle.manifest import Training
-from training import backbones, features, goldens, heads, metrics, scratch
+from training import backbones, features, goldens, heads, imagenet_labels, metrics, scratch
 from training.data import cache as caches
 from training.data import photos as sets
 from training.data.photos import Photos
@@ -124,15 +124,12 @@ def main(run: Run, progress: Progress) -> Result:
     )
 
 
-def imagenet(run: Run, labels: tuple[str, ...]) -> Path:
+def imagenet(run: Run, labels: Path | None) -> Path:
     """The backbone with the head it was published with, as a bundle: no training, no data."""
     keras = import_keras()
     keras.utils.clear_session()
     full = backbones.imagenet(run)
-    if len(labels) != full.output_shape[1]:
-        raise DataError(
-            f"{len(labels)} labels for a model with {full.output_shape[1]} outputs; one label a line wanted"
-        )
+    names = imagenet_labels.read(labels, run.weights, full.output_shape[1])
     training = Training(
         backbone=run.backbone,
         alpha=run.alpha,
@@ -150,7 +147,7 @@ def imagenet(run: Run, labels: tuple[str, ...]) -> Path:
             source="keras",
             preprocess=run.preprocess,
             scores="softmax",
-            labels=labels,
+            labels=names,
             thresholds=(),
             training=training,
             metrics={},

@@ -124,9 +124,8 @@ def imagenet(as_json: bool, labels: Path | None, **options: Any) -> None:
     fixed = {"validation": None, "epochs": 1, "batch_size": 1, "learning_rate": 1.0, "seed": 0, "no_photos": True}
     run = _run(data=Path(), name=name, cache=None, **fixed, **options)
     from training import classifier as training
-    from training import imagenet_labels
 
-    bundle = training.imagenet(run, imagenet_labels.read(labels, run.weights))
+    bundle = training.imagenet(run, labels)
     click.echo(
         json.dumps({"bundle": str(bundle), "name": run.name})
         if as_json

@@ -1,6 +1,7 @@
 """The names of ImageNet's 1,000 classes: from a file, or from where Keras keeps them."""
 
 import json
+import re
 from pathlib import Path
 
 from bundle.errors import DataError
@@ -9,17 +10,25 @@ from bundle.errors import DataError
 _URL = "https://storage.googleapis.com/download.tensorflow.org/data/imagenet_class_index.json"
 _MD5 = "c2c37ea517e94d9795004a39431a14cb"
 
+# Lists often number their lines.
+_INDEX = re.compile(r"^\s*\d+[\s:,]+")
 
-def read(given: Path | None, weights: str) -> tuple[str, ...]:
-    """In output order. Raises DataError where no list is at hand."""
+
+def read(given: Path | None, weights: str, outputs: int) -> tuple[str, ...]:
+    """In output order, each once. Raises DataError where no list is at hand, or one of another length."""
     beside = Path(weights).with_name("imagenet_labels.txt")
     path = given or (beside if beside.is_file() else None)
     if path is None:
         return _fetched()
     try:
-        return tuple(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"))
+        names = [_INDEX.sub("", line).strip() for line in path.read_text(encoding="utf-8").strip("\n").split("\n")]
     except (OSError, UnicodeDecodeError):
         raise DataError(f"{path}: cannot be read; --labels takes a UTF-8 file with one label a line") from None
+    if len(names) == outputs + 1 and names[0] == "background":  # TensorFlow's own lists have one class more
+        names = names[1:]
+    if len(names) != outputs:
+        raise DataError(f"{path}: {len(names)} labels for a model with {outputs} outputs; one label a line wanted")
+    return _each_once(names)
 
 
 def _fetched() -> tuple[str, ...]:

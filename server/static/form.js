@@ -36,6 +36,17 @@ function complain(article, title, detail, id) {
   article.append(element("p", title, "best"), element("p", detail), element("p", id ? `request ${id}` : "", "id"));
 }
 
+// A server with keys wants one; it is kept as long as the page is open, and nowhere else.
+let key = "";
+
+async function ask(body) {
+  const headers = { Accept: "application/json", ...(key && { "X-API-Key": key }) };
+  const response = await fetch("/classify", { method: "POST", body, headers });
+  if (response.status !== 401) return response;
+  key = (prompt("This server wants a key:") || "").replace(/[^!-~]/g, "");
+  return key ? ask(body) : response;
+}
+
 async function classify(file) {
   const article = element("article", undefined, "answer");
   const picture = element("img");
@@ -48,7 +59,7 @@ async function classify(file) {
   const body = new FormData();
   body.append("image", file);
   try {
-    const response = await fetch("/classify", { method: "POST", body, headers: { Accept: "application/json" } });
+    const response = await ask(body);
     const answer = await response.json();
     waiting.remove();
     if (response.ok) fill(article, answer);

@@ -27,6 +27,11 @@ DEFAULTS = {
     "connections": 2048,
     "unready_ms": 500,
     "drain_s": 30,
+    "log": "auto",
+    "api_keys": None,
+    "admin_keys": None,
+    "metrics_keys": None,
+    "cors_origins": (),
 }
 
 # Knob -> another value, as text.
@@ -45,6 +50,11 @@ OTHERS = {
     "connections": ("9", 9),
     "unready_ms": ("0", 0),
     "drain_s": ("11", 11),
+    "log": ("json", "json"),
+    "api_keys": ("a.keys", Path("a.keys")),
+    "admin_keys": ("b.keys", Path("b.keys")),
+    "metrics_keys": ("c.keys", Path("c.keys")),
+    "cors_origins": ("https://a.example,http://b:81", ("https://a.example", "http://b:81")),
 }
 
 BAD = [
@@ -64,6 +74,11 @@ BAD = [
     ("max_body_mb", "1025", "Input should be less than or equal to 1024"),
     ("unready_ms", "60001", "Input should be less than or equal to 60000"),
     ("drain_s", "", "Input should be a valid integer, unable to parse string as an integer"),
+    ("log", "xml", "Input should be 'auto', 'json' or 'text'"),
+    *(
+        ("cors_origins", bad, f"{bad.split(',')[-1]!r} is no origin; wanted scheme://host")
+        for bad in ("*", "null", "a.example", "https://a.example/", "https://A.example", "https://a.example,http://*.b")
+    ),
 ]
 
 
@@ -87,7 +102,7 @@ def test_environment_sets_every_knob(monkeypatch, knob):
 @pytest.mark.parametrize("knob", OTHERS)
 def test_flag_wins_over_the_environment(monkeypatch, knob):
     text, value = OTHERS[knob]
-    monkeypatch.setenv(f"IMAGO_{knob.upper()}", str(DEFAULTS[knob]) if knob != "bundle" else "c")
+    monkeypatch.setenv(f"IMAGO_{knob.upper()}", str(DEFAULTS[knob]) if DEFAULTS[knob] else "")
     assert config.read(**{knob: text}).model_dump() == {**DEFAULTS, knob: value}
 
 

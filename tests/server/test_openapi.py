@@ -101,14 +101,17 @@ ANSWERS = [
 
 
 @pytest.fixture(scope="module")
-def apps(serving, tiny):
-    """Servers in every state: good, loading, with a full queue, with dead engine threads."""
-    config = read(bundle=(tiny,))
+def apps(serving, tiny, tmp_path_factory):
+    """Servers in every state: good, loading, with a full queue, with dead engine threads, and one that wants keys."""
+    keys = tmp_path_factory.mktemp("keys") / "keys"
+    keys.write_text("a-key-of-some-length\n")
+    config, keyed = read(bundle=(tiny,)), read(bundle=(tiny,), api_keys=keys, metrics_keys=keys, admin_keys=keys)
+    fresh = {"loading": create_app(config, Models(config)), "keyed": create_app(keyed, Models(keyed))}
     with serving(tiny, max_body_mb=1) as good, serving(tiny, queue=1) as busy, serving(tiny) as dead:
         for app in (busy, dead):
             app.extensions["imago"].get(None).pool.close()
         busy.extensions["imago"].get(None).pool._queue.put_nowait(Job(np.zeros(1), 0.0))
-        yield {"good": good, "loading": create_app(config, Models(config)), "busy": busy, "dead": dead}
+        yield {"good": good, "busy": busy, "dead": dead, **fresh}
 
 
 def body(route, picture, code):
@@ -126,8 +129,8 @@ def body(route, picture, code):
 
 
 def state(route, status, code):
-    if code == "busy":
-        return "busy"
+    if code in ("busy", "unauthorized"):
+        return {"busy": "busy", "unauthorized": "keyed"}[code]
     if status != 503:
         return "good"
     return "dead" if route.path in ("/healthz", "/v2/health/live") else "loading"
@@ -141,7 +144,8 @@ def test_every_documented_answer_is_given(apps, tiny, jpeg, route, status, code)
     picture = {**PICTURES, "bad-picture": jpeg[:200]}.get(code, jpeg)
     more = body(route, picture, code) if route.method == "POST" else {}
     environ = {"imago.start": time.monotonic() - (3600 if code == "expired" else 0)}
-    answer = app.test_client().open(path, method=route.method, environ_overrides=environ, **more)
+    headers = {"Origin": "http://elsewhere.example"} if code == "cross-origin" else {}
+    answer = app.test_client().open(path, method=route.method, environ_overrides=environ, headers=headers, **more)
     assert answer.status_code == status
     assert route.tag in (V1, V2) or not code or answer.json["code"] == code
 

@@ -6,6 +6,7 @@ import pytest
 
 from bundle import model
 from bundle.store import find
+from training import imagenet_labels
 
 
 @pytest.mark.parametrize(
@@ -87,9 +88,10 @@ def test_an_imagenet_bundle_answers_with_imagenet_labels(imago, data_dir, tmp_pa
     done = imago("train", "imagenet", *flags, timeout=120)
     assert done.returncode == 0, done.stderr
     opened = model.open(tmp_path / json.loads(done.stdout)["bundle"].rpartition("/")[2])
-    hats = sorted((data_dir / "clothing8" / "test" / "shoes").iterdir())[:12]
-    best = [opened.answer(opened.run(opened.prepare(path.read_bytes())[None])[0], 1)[0]["label"] for path in hats]
-    assert sum("shoe" in label.lower() or "sandal" in label or "Loafer" in label for label in best) >= 6
+    shoes = sorted((data_dir / "clothing8" / "test" / "shoes").iterdir())[:20]
+    rows = [opened.run(opened.prepare(path.read_bytes())[None])[0] for path in shoes]
+    best = [" ".join(answer["label"].lower() for answer in opened.answer(row, 5)) for row in rows]
+    assert sum(any(word in labels for word in ("shoe", "sandal", "loafer", "boot", "clog")) for labels in best) >= 10
 
 
 def test_labels_that_do_not_fit_the_model_are_refused(imago, data_dir, tmp_path):
@@ -109,7 +111,7 @@ def test_labels_that_do_not_fit_the_model_are_refused(imago, data_dir, tmp_path)
     ]
     done = imago("train", "imagenet", *flags, timeout=120)
     assert done.returncode == 1
-    assert "2 labels for a model with 1000 outputs" in done.stderr
+    assert "labels.txt: 2 labels for a model with 1000 outputs" in done.stderr
 
 
 def test_data_pieces_draws_a_folder_for_each_class(imago, tmp_path):
@@ -124,3 +126,14 @@ def test_data_cache_shows_and_clears(imago, tmp_path):
     assert "1 files, 0.0 MB" in imago("data", "cache", "--cache", tmp_path).stdout
     assert "1 files removed" in imago("data", "cache", "--clear", "--cache", tmp_path).stdout
     assert not list(tmp_path.rglob("x"))
+
+
+@pytest.mark.parametrize("text", ["a\nb\n", "  0  background\n  1  a\n  2  b", "0: a\n1: b\n", "background\na\nb\n"])
+def test_lists_of_labels_may_be_numbered_and_begin_with_background(tmp_path, text):
+    (tmp_path / "labels.txt").write_text(text)
+    assert imagenet_labels.read(tmp_path / "labels.txt", "none", 2) == ("a", "b")
+
+
+def test_a_label_that_is_there_twice_is_told_apart(tmp_path):
+    (tmp_path / "labels.txt").write_text("crane\ntench\ncrane\n")
+    assert imagenet_labels.read(tmp_path / "labels.txt", "none", 3) == ("crane", "tench", "crane (2)")
