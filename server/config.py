@@ -30,7 +30,7 @@ class Config(BaseSettings):
     listen: str = Field("127.0.0.1:5000", description="address and port; 0.0.0.0:5000 is every address of the machine")
     engine: Choice = Field("auto", description="what runs the models: auto, onnx or keras")
     engine_threads: int = Field(0, ge=0, le=256, description="models run at once on a CPU; 0: one a core")
-    request_threads: int = Field(16, ge=1, le=512, description="requests read, decoded and answered at once")
+    request_threads: int = Field(0, ge=0, le=512, description="requests decoded and answered at once; 0: two a core")
     queue: int = Field(
         64, ge=1, le=100_000, description="pictures that may wait for an engine; more are told to come back (503)"
     )

@@ -19,6 +19,7 @@ from typing import Any
 from gunicorn.http import wsgi
 from gunicorn.workers.base import Worker
 
+from bundle.engine import cores
 from bundle.errors import Busy, ImagoError
 from server.config import Config
 from server.errors import STATUS, TooSlow, refusal
@@ -71,10 +72,11 @@ class Front(Worker):
         self.config = self.wsgi.extensions["imago"].config
         self.operation = self.wsgi.extensions["imago.operation"]
         self.operation.metrics.connections.set_function(lambda: len(self.connections))
-        self.threads = ThreadPoolExecutor(self.config.request_threads, thread_name_prefix="request")
+        count = self.config.request_threads or 2 * cores()
+        self.threads = ThreadPoolExecutor(count, thread_name_prefix="request")
         self.quick = ThreadPoolExecutor(2, thread_name_prefix="quick")
         # As many as the engines can have waiting, and those in the threads' hands.
-        self.most_running = self.config.queue + self.config.request_threads
+        self.most_running = self.config.queue + count
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """A SIGTERM makes it unready first, and closes the listener a moment later, when the orchestrator has noticed."""
