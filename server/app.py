@@ -10,7 +10,7 @@ from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from bundle.errors import ImagoError
-from server import form, health, routes
+from server import admin, form, health, routes, sources
 from server.config import Config
 from server.errors import STATUS, problem, shape
 from server.models import Models
@@ -39,7 +39,8 @@ def create_app(config: Config, models: Models) -> Flask:
     app.config["MAX_FORM_MEMORY_SIZE"] = 1 << 20
     app.config["MAX_FORM_PARTS"] = 64
     app.extensions["imago"] = models
-    for blueprint in (form.blueprint, routes.blueprint, health.blueprint):
+    sources.install(app, config)
+    for blueprint in (form.blueprint, routes.blueprint, health.blueprint, admin.blueprint):
         app.register_blueprint(blueprint)
     app.before_request(_begin)
     app.after_request(_end)

@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Request
 
+from server import sources
 from server.errors import BadRequest, UnsupportedContent
 
 FIELD = "image"
@@ -53,6 +54,8 @@ def _from_json(body: bytes) -> bytes:
         content: Any = json.loads(body)
     except (ValueError, RecursionError):
         raise BadRequest('the body is no JSON; wanted {"image": "base64..."}') from None
+    if (named := sources.named(content)) is not None:
+        return named
     text = content.get(FIELD) if isinstance(content, dict) else None
     if not isinstance(text, str):
         raise BadRequest('wanted {"image": "base64..."}: an object whose image is a string')

@@ -48,7 +48,7 @@ class Pool:
         self._batch = config.max_batch if gpu else 1
         self._wait_s = config.max_wait_ms / 1000
         self._queue: queue.Queue[Job | None] = queue.Queue(config.queue)
-        count = 1 if gpu else config.engine_threads or cores()
+        count = 1 if gpu else config.engine_threads or max(1, cores() // config.processes)
         self._threads = [threading.Thread(target=self._work, name=f"engine-{n}", daemon=True) for n in range(count)]
         for thread in self._threads:
             thread.start()
