@@ -229,10 +229,11 @@ def test_storage_that_never_answers_is_said_after_three_tries(s3, monkeypatch):
 
 
 def test_storage_that_nobody_listens_for_is_said(s3, monkeypatch, free_port):
-    with storage(monkeypatch, []), pytest.raises(Unreachable, match="EndpointConnectionError"):
-        pull.client.cache_clear()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port}")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port}")
+    pull.client.cache_clear()
+    with pytest.raises(Unreachable, match="EndpointConnectionError"):
         pull.mark("s3://models/tiny.latest")
+    pull.client.cache_clear()
 
 
 def test_manifest_is_pushed_last(s3, monkeypatch, tiny):
