@@ -295,6 +295,7 @@ def _write(s3: Any, target: Place, path: Path) -> None:
 def _again(where: Place, step: Callable[[], Anything]) -> Anything:
     """Tries a step again while the storage does not answer. Raises Unreachable, or BundleError for an answer that will stay."""
     from botocore.exceptions import BotoCoreError, ClientError
+    from urllib3.exceptions import HTTPError
 
     reason = ""
     for attempt in range(TRIES):
@@ -302,7 +303,7 @@ def _again(where: Place, step: Callable[[], Anything]) -> Anything:
             time.sleep(PAUSE_S * 2 ** (attempt - 1))
         try:
             return step()
-        except BotoCoreError as error:
+        except (BotoCoreError, HTTPError) as error:  # the latter where a body breaks off
             reason = type(error).__name__
         except ClientError as error:
             reason = str(error.response["Error"].get("Code"))

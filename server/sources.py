@@ -52,6 +52,7 @@ class Sources:
 
     def _object(self, bucket: str, key: str) -> bytes:
         from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
+        from urllib3.exceptions import HTTPError
 
         until = time.monotonic() + fetch.DEADLINE_S
         try:
@@ -65,7 +66,7 @@ class Sources:
             raise FetchTooSlow(f"the bucket {bucket} did not give the picture in time") from None
         except ClientError as error:
             raise FetchFailed(f"the bucket {bucket} gave no picture ({error.response['Error'].get('Code')})") from None
-        except BotoCoreError as error:
+        except (BotoCoreError, HTTPError) as error:
             raise FetchFailed(f"the bucket {bucket} gave no picture ({type(error).__name__})") from None
 
 

@@ -24,7 +24,9 @@ def reload(models: Models, name: str) -> bool:
         try:
             new = _newer(models, old)
         except Exception as error:
-            log.error("%s: a new version is refused, the old one stays: %s", name, error, exc_info=not _ours(error))
+            log.error(
+                "%s: a new version is refused, the old one stays: %s", name, str(error), exc_info=not _ours(error)
+            )
             reason = _public(old, error)
             _note(models, old, reason)
             raise VersionRefused(f"the new version of {name} is refused, the old one stays: {reason}") from error
@@ -94,14 +96,16 @@ class Watch:
 
 def _newer(models: Models, old: Served) -> Served | None:
     """What the URI stands for now, loaded; None where that is the old one. Raises ImagoError."""
-    found = models.find(old.found.uri)
-    if store.read_manifest(found.path).id == old.model.manifest.id:
+    found, name = models.find(old.found.uri), old.model.manifest.name
+    manifest = store.read_manifest(found.path)
+    if manifest.id == old.model.manifest.id:
         return None
-    new, name = models.open(found), old.model.manifest.name
-    if new.model.manifest.name != name:
-        raise BundleError(
-            f"{found.path}: is called {new.model.manifest.name}, {name} wanted; serve it as one more --bundle"
-        )
+    if manifest.name != name:
+        raise BundleError(f"{found.path}: is called {manifest.name}, {name} wanted; serve it as one more --bundle")
+    new = models.open(found)
+    if new.model.manifest.id != manifest.id:
+        new.pool.close()
+        raise Unreachable(f"{found.path}: changed while it was loaded; it is tried again when it is looked at next")
     return new
 
 

@@ -186,11 +186,14 @@ def storage(monkeypatch, answers):
     asked = []
 
     class Answer(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def do_GET(self):
             status, body = answers[min(len(asked), len(answers) - 1)]
             asked.append((self.command, self.path))
             self.send_response(status)
             self.send_header("Content-Length", str(len(body) if status == 200 else 0))
+            self.send_header("Connection", "close")
             self.end_headers()
             self.wfile.write(body[: 3 if body.endswith(b"cut") else None])
 
@@ -208,11 +211,12 @@ def storage(monkeypatch, answers):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
     pull.client.cache_clear()
-    yield asked
-    server.shutdown()
-    server.server_close()
-    pull.client().close()
-    pull.client.cache_clear()
+    try:
+        yield asked
+    finally:
+        server.shutdown()
+        server.server_close()
+        pull.client.cache_clear()
 
 
 @pytest.mark.parametrize("failure", [(503, b""), (500, b""), (200, b"tiny-1234cut")])
