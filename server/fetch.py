@@ -1,5 +1,6 @@
 """A picture from another server by its URL: listed hosts only, connected to the very address that was checked, in bounded time and size."""
 
+import functools
 import http.client
 import io
 import queue
@@ -145,10 +146,16 @@ def _connect(target: Target, found: list[str], clock: Clock) -> socket.socket:
         return sock
     try:
         sock.settimeout(clock.left())
-        return ssl.create_default_context().wrap_socket(sock, server_hostname=target.host)
+        return _trust().wrap_socket(sock, server_hostname=target.host)
     except BaseException:
         sock.close()
         raise
+
+
+@functools.cache
+def _trust() -> ssl.SSLContext:
+    """The system's certificates; reading them takes longer than a fetch."""
+    return ssl.create_default_context()
 
 
 def _exchange(line: _Line, target: Target) -> http.client.HTTPResponse:
