@@ -14,6 +14,7 @@ EMBEDDED = sorted(path.parent for path in Path(config.__file__).parent.glob("bun
 
 DEFAULTS = {
     "bundle": (),
+    "bundle_cache": "",
     "listen": "127.0.0.1:5000",
     "engine": "auto",
     "engine_threads": 0,
@@ -27,11 +28,17 @@ DEFAULTS = {
     "connections": 2048,
     "unready_ms": 500,
     "drain_s": 30,
+    "processes": 1,
+    "watch_s": 0.0,
+    "admin": False,
+    "url_allow": (),
+    "s3_allow": (),
 }
 
 # Knob -> another value, as text.
 OTHERS = {
-    "bundle": ("a,b", (Path("a"), Path("b"))),
+    "bundle": ("a, s3://b/c-12345678", ("a", "s3://b/c-12345678")),
+    "bundle_cache": ("/x", "/x"),
     "listen": ("0.0.0.0:80", "0.0.0.0:80"),
     "engine": ("onnx", "onnx"),
     "engine_threads": ("3", 3),
@@ -45,6 +52,11 @@ OTHERS = {
     "connections": ("9", 9),
     "unready_ms": ("0", 0),
     "drain_s": ("11", 11),
+    "processes": ("2", 2),
+    "watch_s": ("1.5", 1.5),
+    "admin": ("true", True),
+    "url_allow": ("a.example,http://b:80", ("a.example", "http://b:80")),
+    "s3_allow": ("a,b", ("a", "b")),
 }
 
 BAD = [
@@ -63,6 +75,10 @@ BAD = [
     ("max_wait_ms", "nan", "Input should be"),
     ("max_body_mb", "1025", "Input should be less than or equal to 1024"),
     ("unready_ms", "60001", "Input should be less than or equal to 60000"),
+    ("processes", "0", "Input should be greater than or equal to 1"),
+    ("watch_s", "-1", "Input should be greater than or equal to 0"),
+    ("admin", "maybe", "Input should be a valid boolean"),
+    ("url_allow", "a,b c", "'b c' is no host name, and no http://HOST:PORT"),
     ("drain_s", "", "Input should be a valid integer, unable to parse string as an integer"),
 ]
 
@@ -87,7 +103,7 @@ def test_environment_sets_every_knob(monkeypatch, knob):
 @pytest.mark.parametrize("knob", OTHERS)
 def test_flag_wins_over_the_environment(monkeypatch, knob):
     text, value = OTHERS[knob]
-    monkeypatch.setenv(f"IMAGO_{knob.upper()}", str(DEFAULTS[knob]) if knob != "bundle" else "c")
+    monkeypatch.setenv(f"IMAGO_{knob.upper()}", str(DEFAULTS[knob]) if DEFAULTS[knob] != () else "c")
     assert config.read(**{knob: text}).model_dump() == {**DEFAULTS, knob: value}
 
 
@@ -157,7 +173,7 @@ def test_help_shows_every_knob(knob):
 
 @pytest.mark.skipif(not EMBEDDED, reason="`make bundles` has not run")
 def test_without_a_bundle_the_embedded_one_is_served():
-    assert config.read().bundles == (EMBEDDED[0],)
+    assert config.read().bundles == (str(EMBEDDED[0]),)
 
 
 @pytest.mark.skipif(bool(EMBEDDED), reason="there is a default bundle")
