@@ -3,62 +3,25 @@
 `s3://bucket/folder/NAME.latest` is a text object that holds NAME-ID8: the name that moves. On a disk a link does that.
 """
 
-import functools
 import os
 import re
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from bundle import store
-from bundle.errors import BundleError, MissingExtra, Unreachable
+from bundle.errors import BundleError, Unreachable
 from bundle.manifest import Manifest, bundle_id, parse
+from bundle.storage import Missing, Place, again, client, names, place, read, save, write
 
 FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}-[0-9a-f]{8}")
 LATEST = ".latest"
-# Of storage that does not answer, or breaks off; the pauses between are 0.2 and 0.4 s.
-TRIES, PAUSE_S = 3, 0.2
-
-_PLACE = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([^\x00-\x1f\x7f]{1,1024}))?")
-Anything = TypeVar("Anything")
-
-
-@dataclass(frozen=True)
-class Place:
-    """A bucket and a key in it, without slashes at its ends."""
-
-    bucket: str
-    key: str
-
-    def __str__(self) -> str:
-        return f"s3://{self.bucket}/{self.key}"
-
-    def __truediv__(self, name: str) -> "Place":
-        return Place(self.bucket, f"{self.key}/{name}" if self.key else name)
-
-    @property
-    def parent(self) -> "Place":
-        return Place(self.bucket, self.key.rpartition("/")[0])
-
-    @property
-    def name(self) -> str:
-        return self.key.rpartition("/")[2]
 
 
 def remote(uri: str) -> bool:
     return uri.startswith("s3://")
-
-
-def place(uri: str) -> Place:
-    """Raises BundleError."""
-    found = _PLACE.fullmatch(uri.rstrip("/"))
-    if not found or ".." in (found[2] or "").split("/"):
-        raise BundleError(f"{uri}: wanted s3://BUCKET/FOLDER, with plain names")
-    return Place(found[1], found[2] or "")
 
 
 def cache_directory() -> Path:
@@ -67,23 +30,6 @@ def cache_directory() -> Path:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "imago" / "bundles"
     except RuntimeError:
         raise BundleError("this user has no home folder; name one for bundles with --bundle-cache") from None
-
-
-@functools.cache
-def client(patience_s: float = 20) -> Any:
-    """The storage as boto3 finds it: credentials, region and AWS_ENDPOINT_URL from the environment. Raises MissingExtra, BundleError."""
-    try:
-        import boto3
-        from botocore.config import Config
-        from botocore.exceptions import BotoCoreError
-    except ImportError:
-        raise MissingExtra("s3:// needs boto3; install it with: pip install 'imago[serve]'") from None
-    # One try each: what is tried again is the whole step, an answer that breaks off included.
-    limits = Config(connect_timeout=min(5, patience_s), read_timeout=patience_s, retries={"total_max_attempts": 1})
-    try:
-        return boto3.session.Session().client("s3", config=limits)
-    except (BotoCoreError, ValueError) as error:
-        raise BundleError(f"s3: {error}; look at the AWS variables and profile") from error
 
 
 @dataclass(frozen=True)
@@ -115,7 +61,7 @@ def pull(uri: str, root: Path) -> Path:
     source = _pinned(s3, place(uri))
     if not FOLDER.fullmatch(source.name):
         raise BundleError(f"{uri}: wanted a bundle's folder NAME-ID8, or NAME{LATEST}; `imago bundle list` shows them")
-    content = _read(s3, source / "manifest.json", store.MAX_TEXT_BYTES)
+    content = read(s3, source / "manifest.json", store.MAX_TEXT_BYTES)
     manifest = _checked(content, source)
     target = root / source.name
     try:
@@ -131,7 +77,7 @@ def push(directory: Path, uri: str) -> Place:
     manifest, s3 = store.verify(directory), client()
     target = place(uri) / f"{manifest.name}-{manifest.id[:8]}"
     try:
-        there = _checked(_read(s3, target / "manifest.json", store.MAX_TEXT_BYTES), target)
+        there = _checked(read(s3, target / "manifest.json", store.MAX_TEXT_BYTES), target)
     except Unreachable:
         raise
     except BundleError as error:
@@ -142,7 +88,7 @@ def push(directory: Path, uri: str) -> Place:
             raise BundleError(f"{target}: another bundle has this name; push to another folder")
         return target
     for path in [*sorted(manifest.files), "manifest.json"]:
-        _write(s3, target / path, directory / path)
+        write(s3, target / path, directory / path)
     return target
 
 
@@ -150,7 +96,7 @@ def point(target: Place) -> Place:
     """Lets NAME.latest beside a pushed bundle hold its folder's name."""
     pointer = target.parent / (target.name[:-9] + LATEST)
     s3 = client()
-    _again(pointer, lambda: s3.put_object(Bucket=pointer.bucket, Key=pointer.key, Body=f"{target.name}\n".encode()))
+    again(pointer, lambda: s3.put_object(Bucket=pointer.bucket, Key=pointer.key, Body=f"{target.name}\n".encode()))
     return pointer
 
 
@@ -158,10 +104,10 @@ def folders(uri: str) -> list[tuple[Place, Manifest | BundleError]]:
     """The bundles right under the folder `uri`, by name, one that cannot be read with its reason."""
     s3, folder = client(), place(uri)
     found: list[tuple[Place, Manifest | BundleError]] = []
-    for name in _again(folder, lambda: sorted(_folders(s3, folder))):
+    for name in again(folder, lambda: sorted(filter(FOLDER.fullmatch, names(s3, folder)))):
         source = folder / name
         try:
-            found.append((source, _checked(_read(s3, source / "manifest.json", store.MAX_TEXT_BYTES), source)))
+            found.append((source, _checked(read(s3, source / "manifest.json", store.MAX_TEXT_BYTES), source)))
         except BundleError as error:
             found.append((source, error))
     return found
@@ -178,15 +124,11 @@ def _looks(root: Path) -> str:
     return "\n".join(f"{path} {status.st_mtime_ns} {status.st_size}" for path, status in seen)
 
 
-class Missing(Exception):
-    """No such object."""
-
-
 def _pinned(s3: Any, source: Place) -> Place:
     """NAME.latest followed to the folder that it names."""
     if not source.name.endswith(LATEST):
         return source
-    text = _read(s3, source, 200).decode("ascii", "replace").strip()
+    text = read(s3, source, 200).decode("ascii", "replace").strip()
     if not FOLDER.fullmatch(text) or text[:-9] != source.name.removesuffix(LATEST):
         raise BundleError(
             f"{source}: holds {text[:80]!r}, wanted the name of a folder beside it, NAME-ID8; push it again"
@@ -232,7 +174,7 @@ def _fetch(s3: Any, source: Place, manifest: Manifest, content: bytes, target: P
             if not path.isprintable():  # the contract refuses absolute paths and those with ..
                 raise BundleError(f"{source}/manifest.json: files: {path!r} is no plain name; push the bundle again")
             (temporary / path).parent.mkdir(parents=True, exist_ok=True)
-            _save(s3, source / path, temporary / path, file.size)
+            save(s3, source / path, temporary / path, file.size)
         store.verify(temporary)
         temporary.chmod(0o755)  # mkdtemp makes it private
         return _publish(temporary, target, manifest)
@@ -247,70 +189,3 @@ def _publish(temporary: Path, target: Path, manifest: Manifest) -> Path:
         if not _whole(target, manifest):  # another process was quicker
             raise
     return target
-
-
-def _folders(s3: Any, folder: Place) -> Iterator[str]:
-    prefix = f"{folder.key}/" if folder.key else ""
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=folder.bucket, Prefix=prefix, Delimiter="/")
-    for page in pages:
-        names = (item["Prefix"].removeprefix(prefix).rstrip("/") for item in page.get("CommonPrefixes", ()))
-        yield from (name for name in names if FOLDER.fullmatch(name))
-
-
-def _read(s3: Any, source: Place, limit: int) -> bytes:
-    def step() -> bytes:
-        answer = s3.get_object(Bucket=source.bucket, Key=source.key)
-        with answer["Body"] as body:
-            if not 0 <= answer.get("ContentLength", -1) <= limit:
-                raise BundleError(
-                    f"{source}: {answer.get('ContentLength')} bytes, at most {limit} wanted; push it again"
-                )
-            content: bytes = body.read()  # all of it: only then is a body that breaks off noticed
-            return content
-
-    return _again(source, step)
-
-
-def _save(s3: Any, source: Place, path: Path, size: int) -> None:
-    def step() -> None:
-        answer = s3.get_object(Bucket=source.bucket, Key=source.key)
-        with answer["Body"] as body, path.open("wb") as file:
-            if answer.get("ContentLength") != size:
-                raise BundleError(
-                    f"{source}: {answer.get('ContentLength')} bytes, {size} wanted; push the bundle again"
-                )
-            shutil.copyfileobj(body, file, 1 << 20)
-
-    _again(source, step)
-
-
-def _write(s3: Any, target: Place, path: Path) -> None:
-    def step() -> None:
-        with path.open("rb") as file:
-            s3.put_object(Bucket=target.bucket, Key=target.key, Body=file)
-
-    _again(target, step)
-
-
-def _again(where: Place, step: Callable[[], Anything]) -> Anything:
-    """Tries a step again while the storage does not answer. Raises Unreachable, or BundleError for an answer that will stay."""
-    from botocore.exceptions import BotoCoreError, ClientError
-    from urllib3.exceptions import HTTPError
-
-    reason = ""
-    for attempt in range(TRIES):
-        if attempt:
-            time.sleep(PAUSE_S * 2 ** (attempt - 1))
-        try:
-            return step()
-        except (BotoCoreError, HTTPError) as error:  # the latter where a body breaks off
-            reason = type(error).__name__
-        except ClientError as error:
-            reason = str(error.response["Error"].get("Code"))
-            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-            if status < 500 and status != 429:
-                missing = Missing() if status == 404 and reason in ("404", "NoSuchKey") else None
-                raise BundleError(
-                    f"{where}: the storage says {reason}; check the name and who may read it"
-                ) from missing
-    raise Unreachable(f"{where}: the storage did not answer ({reason}, {TRIES} tries); try again later")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bundle import model, pull, store
+from bundle import model, pull, storage, store
 from bundle.errors import BundleError, Expired, ImagoError
 from bundle.model import Model
 from server.config import Config
@@ -108,7 +108,7 @@ def check(uris: tuple[str | Path, ...]) -> None:
     names: dict[str, str] = {}
     for uri in map(str, uris):
         if pull.remote(uri):
-            pull.place(uri)
+            storage.place(uri)
             continue
         name = store.read_manifest(Path(uri)).name
         if name in names:

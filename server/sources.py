@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Flask, current_app
 
-from bundle import pull
+from bundle import storage
 from bundle.errors import Busy
 from server import allow, fetch
 from server.config import Config
@@ -56,7 +56,7 @@ class Sources:
 
         until = time.monotonic() + fetch.DEADLINE_S
         try:
-            answer = pull.client(fetch.DEADLINE_S).get_object(Bucket=bucket, Key=key)
+            answer = storage.client(fetch.DEADLINE_S).get_object(Bucket=bucket, Key=key)
             with answer["Body"] as body:
                 size = answer.get("ContentLength", self.max_bytes + 1)
                 if size > self.max_bytes:

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from bundle import manifest, pull, store
+from bundle import manifest, pull, storage, store
 from bundle.errors import BundleError, MissingExtra, Unreachable
 from bundle.write import write
 
@@ -82,7 +82,7 @@ def test_pushing_again_changes_nothing(s3, folder, pushed, tiny):
 
 
 def test_another_bundle_of_that_name_is_not_overwritten(s3, folder, tiny):
-    target = pull.place(folder) / tiny.name
+    target = storage.place(folder) / tiny.name
     content = json.loads((tiny / "manifest.json").read_text()) | {"metrics": {"accuracy": 0.1}}
     put(s3, target / "manifest.json", json.dumps(content))
     with pytest.raises(BundleError, match="does not belong to this folder's id"):
@@ -116,7 +116,7 @@ def test_path_that_leads_elsewhere_is_refused(s3, folder, tiny, tmp_path, path):
     content = json.loads((tiny / "manifest.json").read_text())
     content["files"][path] = {"sha256": "0" * 64, "size": 4}
     content["id"] = manifest.bundle_id(content)
-    source = pull.place(folder) / f"tiny-{content['id'][:8]}"
+    source = storage.place(folder) / f"tiny-{content['id'][:8]}"
     put(s3, source / "manifest.json", manifest.canonical(content))
     with pytest.raises(BundleError):
         pull.pull(str(source), tmp_path / "cache")
@@ -140,7 +140,7 @@ def test_another_bundle_where_it_would_lie_is_left_alone(pushed, multi, tmp_path
     "text", ["", "tiny", "../tiny-12345678", "other-12345678", "tiny-12345678\nx", "é" * 90, "a" * 300]
 )
 def test_name_that_moves_to_nowhere_is_refused(s3, folder, tmp_path, text):
-    put(s3, pull.place(folder) / "tiny.latest", text.encode())
+    put(s3, storage.place(folder) / "tiny.latest", text.encode())
     with pytest.raises(BundleError, match="tiny.latest: "):
         pull.find(f"{folder}/tiny.latest", tmp_path)
 
@@ -181,7 +181,7 @@ def test_folder_that_cannot_be_written_is_a_sentence(pushed, tmp_path):
 
 
 @contextmanager
-def storage(monkeypatch, answers):
+def failing(monkeypatch, answers):
     """One that gives the answers (status, body) in turn, the last for ever; yields what it was asked."""
     asked = []
 
@@ -210,38 +210,38 @@ def storage(monkeypatch, answers):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
-    pull.client.cache_clear()
+    storage.client.cache_clear()
     try:
         yield asked
     finally:
         server.shutdown()
         server.server_close()
-        pull.client.cache_clear()
+        storage.client.cache_clear()
 
 
 @pytest.mark.parametrize("failure", [(503, b""), (500, b""), (200, b"tiny-1234cut")])
 def test_storage_that_fails_twice_is_asked_again(s3, monkeypatch, failure):
-    with storage(monkeypatch, [failure, failure, (200, b"tiny-12345678\n")]) as asked:
+    with failing(monkeypatch, [failure, failure, (200, b"tiny-12345678\n")]) as asked:
         assert pull.mark("s3://models/tiny.latest") == "s3://models/tiny-12345678"
     assert len(asked) == 3
 
 
 def test_storage_that_never_answers_is_said_after_three_tries(s3, monkeypatch):
-    with storage(monkeypatch, [(503, b"")]) as asked, pytest.raises(Unreachable, match="3 tries"):
+    with failing(monkeypatch, [(503, b"")]) as asked, pytest.raises(Unreachable, match="3 tries"):
         pull.mark("s3://models/tiny.latest")
     assert len(asked) == 3
 
 
 def test_storage_that_nobody_listens_for_is_said(s3, monkeypatch, free_port):
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port}")
-    pull.client.cache_clear()
+    storage.client.cache_clear()
     with pytest.raises(Unreachable, match="EndpointConnectionError"):
         pull.mark("s3://models/tiny.latest")
-    pull.client.cache_clear()
+    storage.client.cache_clear()
 
 
 def test_manifest_is_pushed_last(s3, monkeypatch, tiny):
-    with storage(monkeypatch, [(404, b"")]) as asked:
+    with failing(monkeypatch, [(404, b"")]) as asked:
         pull.push(tiny, "s3://models/x")
     names = [path.removeprefix(f"/models/x/{tiny.name}/") for command, path in asked if command == "PUT"]
     assert sorted(names) == sorted(path.as_posix() for path in content_of(tiny))
@@ -250,13 +250,13 @@ def test_manifest_is_pushed_last(s3, monkeypatch, tiny):
 
 def test_endpoint_that_is_none_is_a_sentence(s3, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
-    pull.client.cache_clear()
+    storage.client.cache_clear()
     with pytest.raises(BundleError, match="look at the AWS variables"):
         pull.mark("s3://models/tiny.latest")
 
 
 def test_without_boto3_the_extra_is_named(monkeypatch):
-    pull.client.cache_clear()
+    storage.client.cache_clear()
     monkeypatch.setitem(__import__("sys").modules, "boto3", None)
     with pytest.raises(MissingExtra, match=r"pip install 'imago\[serve\]'"):
         pull.mark("s3://models/tiny.latest")
@@ -275,7 +275,7 @@ def test_commands_push_list_and_pull(imago, folder, tiny, tmp_path):
 
 
 def test_list_shows_a_broken_one_beside_the_others(s3, imago, folder, pushed):
-    put(s3, pull.place(folder) / "bad-12345678/manifest.json", b"{")
+    put(s3, storage.place(folder) / "bad-12345678/manifest.json", b"{")
     done = imago("bundle", "list", folder)
     assert done.returncode == 0
     assert [line.partition("  ")[0] for line in done.stdout.splitlines()][1] == str(pushed)

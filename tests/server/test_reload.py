@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 import requests
 
-from bundle import pull
+from bundle import pull, storage
 from bundle.write import write
 from server.errors import VersionRefused
 from server.versions import Watch, reload
@@ -217,9 +217,9 @@ def test_watch_outlives_storage_that_is_away(serving, s3, tiny, tmp_path, monkey
     with serving(latest, bundle_cache=str(tmp_path / "cache")) as app:
         with monkeypatch.context() as away:
             away.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port}")
-            pull.client.cache_clear()
+            storage.client.cache_clear()
             Watch(app.extensions["imago"], queue.SimpleQueue()).look()
-        pull.client.cache_clear()
+        storage.client.cache_clear()
         assert served_id(app.extensions["imago"]) == tiny.name[-8:]
 
 
