@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from gunicorn.arbiter import Arbiter
+from gunicorn.errors import HaltServer
 from gunicorn.workers.base import Worker
 
 from server import versions
@@ -18,6 +19,13 @@ class Parent(Arbiter):
 
     def handle_hup(self) -> None:
         self.kill_workers(signal.SIGHUP)
+
+    def stop(self, graceful: bool = True) -> None:
+        """A process that could not load may be found only now; the others are still to be stopped."""
+        try:
+            super().stop(graceful)
+        except HaltServer:
+            super().stop(graceful)
 
 
 class Process(Front):

@@ -135,5 +135,6 @@ def test_sigterm_drains_all_and_leaves_nobody(server, jpeg):
 def test_first_process_that_cannot_load_ends_the_server(imago, tiny_copy, free_port):
     (tiny_copy / "labels.txt").write_text("red\ngreen\ngrue\n")
     done = imago("serve", "--bundle", tiny_copy, "--listen", f"127.0.0.1:{free_port}", "--processes", 2)
-    assert done.returncode == 3
+    assert done.returncode in (1, 3)
+    assert "Traceback" not in done.stderr
     assert f"imago: {tiny_copy}/labels.txt: " in done.stderr
