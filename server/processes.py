@@ -43,6 +43,11 @@ class Process(Front):
         super().load_wsgi()
         versions.Watch(self.wsgi.extensions["imago"], self.told).start()
 
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        if not hasattr(self, "threads"):  # nothing is served yet, so there is nothing to drain
+            os._exit(0)
+        super().handle_exit(sig, frame)
+
     def handle_hup(self, sig: int, frame: Any) -> None:
         self.told.put(True)
 
