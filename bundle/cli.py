@@ -1,4 +1,4 @@
-"""`imago bundle ...`: show, verify, list and compare bundles."""
+"""`imago bundle ...`: show, verify, list and compare bundles, and carry them to and from S3."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from bundle import model, store
+from bundle import pull as remote
 from bundle.engine import CHOICES, Choice
 from bundle.errors import BundleError
 from bundle.manifest import Manifest
@@ -16,7 +17,7 @@ a_path = click.Path(path_type=Path)
 
 @click.group()
 def bundle() -> None:
-    """Show, verify, list and compare bundles."""
+    """Show, verify, list and compare bundles; carry them to and from S3."""
 
 
 @bundle.command()
@@ -46,11 +47,11 @@ def verify(path: Path, engine: Choice) -> None:
 
 
 @bundle.command("list")
-@click.argument("root", type=a_path, default=Path("bundles"))
+@click.argument("root", default="bundles")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def list_(root: Path, as_json: bool) -> None:
-    """The bundles in the folder ROOT (./bundles), one a line."""
-    rows = [_row(path) for path in store.find(root)]
+def list_(root: str, as_json: bool) -> None:
+    """The bundles in the folder ROOT (./bundles, or s3://BUCKET/FOLDER), one a line."""
+    rows = _remote_rows(root) if remote.remote(root) else [_row(path) for path in store.find(Path(root))]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
@@ -60,6 +61,29 @@ def list_(root: Path, as_json: bool) -> None:
         )
     if not rows:
         click.echo(f"{root}: no bundles; `imago train classifier` makes one", err=True)
+
+
+@bundle.command()
+@click.argument("uri")
+@click.option("--to", "root", type=a_path, default=Path("bundles"), show_default=True, help="The folder it goes into.")
+def pull(uri: str, root: Path) -> None:
+    """Fetches the bundle at URI (s3://BUCKET/FOLDER/NAME-ID8 or NAME.latest) and verifies it.
+
+    One that is there is not fetched again; one of that name that was changed is replaced.
+    """
+    click.echo(str(remote.pull(uri, root)))
+
+
+@bundle.command()
+@click.argument("path", type=a_path)
+@click.argument("uri")
+@click.option("--latest", is_flag=True, help="Let NAME.latest name it: servers that follow that name take it.")
+def push(path: Path, uri: str, latest: bool) -> None:
+    """Copies the bundle at PATH under URI (s3://BUCKET/FOLDER), its manifest last; never over another bundle."""
+    target = remote.push(path, uri)
+    click.echo(str(target))
+    if latest:
+        click.echo(str(remote.point(target)))
 
 
 @bundle.command()
@@ -87,7 +111,18 @@ def _row(path: Path) -> dict[str, Any]:
         manifest = store.read_manifest(path)
     except BundleError as error:  # one bad bundle must not hide the others
         return {"path": str(path), "error": str(error)}
-    return {"path": str(path), **manifest.model_dump(mode="json", include={"name", "id", "kind", "labels", "metrics"})}
+    return {"path": str(path), **_columns(manifest)}
+
+
+def _remote_rows(root: str) -> list[dict[str, Any]]:
+    return [
+        {"path": str(source), **({"error": str(found)} if isinstance(found, BundleError) else _columns(found))}
+        for source, found in remote.folders(root)
+    ]
+
+
+def _columns(manifest: Manifest) -> dict[str, Any]:
+    return manifest.model_dump(mode="json", include={"name", "id", "kind", "labels", "metrics"})
 
 
 def _summary(manifest: Manifest, labels: tuple[str, ...]) -> dict[str, str]:

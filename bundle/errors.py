@@ -13,6 +13,12 @@ class BundleError(ImagoError):
     code = "bundle"
 
 
+class Unreachable(BundleError):
+    """Storage that does not answer: the bundle may be good, and trying again may help."""
+
+    code = "unreachable"
+
+
 class MissingExtra(ImagoError):
     """A library that this work needs is not installed; the text names the command that installs it."""
 

@@ -32,10 +32,12 @@ class Route:
 _WAIT = {503: ("busy", "not-ready"), 504: ("expired",)}
 _PICTURES = {
     400: ("bad-request",),
+    403: ("url-not-allowed", "s3-not-allowed"),
     413: ("too-large", "too-many-pixels"),
     415: ("not-a-picture", "unsupported-content-type"),
-    422: ("bad-picture",),
-    **_WAIT,
+    422: ("bad-picture", "fetch-failed"),
+    503: ("busy", "not-ready"),
+    504: ("expired", "fetch-too-slow"),
 }
 _UNKNOWN = {404: ("unknown-model",)}
 _BODIES = {"multipart/form-data": "Form", "image/*": "", "application/octet-stream": "", JSON: "Picture"}
@@ -135,6 +137,14 @@ _ROUTES: tuple[Route, ...] = (
     _get("/healthz", OPERATION, "Alive: the engine threads run", "Live", {503: ()}),
     _get("/readyz", OPERATION, "Loaded, checked and not going down", "Ready", {503: ()}),
     _get("/version", OPERATION, "Imago's version and the models' ids", "Version", {}),
+    Route(
+        method="POST",
+        path="/models/{name}/reload",
+        tag=OPERATION,
+        summary="Looks again at where the model's bundle comes from; for the operator",
+        good={JSON: "Reload"},
+        errors={403: ("forbidden",), **_UNKNOWN, 409: ("version-refused",), 503: ("not-ready",)},
+    ),
     Route(method="GET", path="/metrics", tag=OPERATION, summary="What Prometheus reads", good={"text/plain": ""}),
     _get("/openapi.json", OPERATION, "This description, for programs", "Anything", {}),
     Route(method="GET", path="/docs", tag=OPERATION, summary="This description, for people", good={"text/html": ""}),
@@ -144,7 +154,7 @@ _ROUTES: tuple[Route, ...] = (
 def _guarded(route: Route) -> Route:
     """With what may be said before a route is asked: no key came, or a page of another origin sent it."""
     key = {401: ("unauthorized",)} if knob_of(route.method, route.path) else {}
-    origin = {403: ("cross-origin",)} if route.method == "POST" else {}
+    origin = {403: (*route.errors.get(403, ()), "cross-origin")} if route.method == "POST" else {}
     return replace(route, errors={**route.errors, **key, **origin})
 
 

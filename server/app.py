@@ -8,7 +8,7 @@ from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from bundle.errors import ImagoError
-from server import form, health, openapi, operation, plain, routes, sagemaker, trace, v1, v2
+from server import admin, form, health, openapi, operation, plain, routes, sagemaker, sources, trace, v1, v2
 from server.config import Config
 from server.errors import STATUS, problem, shape
 from server.models import Models
@@ -35,7 +35,8 @@ def create_app(config: Config, models: Models) -> Flask:
     app.config["MAX_FORM_PARTS"] = 64
     app.url_map.merge_slashes = False  # two slashes are another path, and no redirect
     app.extensions["imago"] = models
-    for room in (form, routes, health, v1, v2, sagemaker, openapi):
+    sources.install(app, config)
+    for room in (form, routes, health, admin, v1, v2, sagemaker, openapi):
         app.register_blueprint(room.blueprint)
     app.before_request(_begin)
     operation.install(app, config, models)

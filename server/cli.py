@@ -1,6 +1,5 @@
 """`imago serve`: a flag for every knob."""
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -12,9 +11,7 @@ def _options(command: click.Command) -> click.Command:
     """One option a knob, with the words of the configuration; what is not given is left to the environment."""
     for name, (flag, variable, default, limits, text) in zip(config.Config.model_fields, config.table(), strict=True):
         about = f"{text}.  [{variable}; default: {default}{'' if limits == '–' else f'; {limits}'}]"
-        kind: dict[str, Any] = (
-            {"type": click.Path(path_type=Path), "multiple": True} if name == "bundle" else {"type": str}
-        )
+        kind: dict[str, Any] = {"type": str, "multiple": name == "bundle"}
         command.params.append(click.Option([flag], help=about, **kind))
     return command
 

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bundle.engine import Choice
 from bundle.errors import ImagoError
+from server import allow
 from server.logs import Form
 
 PREFIX = "IMAGO_"
@@ -24,8 +25,11 @@ class ConfigError(ImagoError):
 class Config(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
-    bundle: Annotated[tuple[Path, ...], NoDecode] = Field(
-        (), description="bundles to serve, separated by commas; none: the embedded default"
+    bundle: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="bundles to serve, directories or s3:// URIs, separated by commas; none: the embedded default"
+    )
+    bundle_cache: str = Field(
+        "", description="where bundles from s3:// are kept; none: imago/bundles in the user's cache folder"
     )
     listen: str = Field("127.0.0.1:5000", description="address and port; 0.0.0.0:5000 is every address of the machine")
     engine: Choice = Field("auto", description="what runs the models: auto, onnx or keras")
@@ -50,6 +54,16 @@ class Config(BaseSettings):
         500, ge=0, le=60_000, description="after SIGTERM, how long /readyz says 503 before the listener closes"
     )
     drain_s: int = Field(30, ge=1, le=3600, description="after that, how long requests in flight may take to finish")
+    processes: int = Field(1, ge=1, le=64, description="processes that serve, each with its own models")
+    watch_s: float = Field(
+        0.0, ge=0, le=86_400, description="how often to look for new versions of the bundles; 0: never"
+    )
+    url_allow: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="hosts that pictures may be fetched from by url, separated by commas; none: no host"
+    )
+    s3_allow: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="buckets that pictures may be read from, separated by commas; none: no bucket"
+    )
 
     log: Form = Field("auto", description="a line of the log: json, text, or auto: text on a terminal, else json")
     api_keys: Path | None = Field(
@@ -61,10 +75,19 @@ class Config(BaseSettings):
         (), description="origins, separated by commas, whose pages may ask here; none: only this server's own page"
     )
 
-    @field_validator("bundle", "cors_origins", mode="before")
+    @field_validator("bundle", "cors_origins", "url_allow", "s3_allow", mode="before")
     @classmethod
-    def _paths(cls, value: Any) -> Any:
-        return [part for part in value.split(",") if part] if isinstance(value, str) else value
+    def _list(cls, value: Any) -> Any:
+        parts = value.split(",") if isinstance(value, str) else [str(part) for part in value]
+        return [part.strip() for part in parts if part.strip()]
+
+    @field_validator("url_allow")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            if not allow.entry(entry):
+                raise ValueError(f"{entry!r} is no host name, and no http://HOST:PORT")
+        return value
 
     @field_validator("listen")
     @classmethod
@@ -88,8 +111,8 @@ class Config(BaseSettings):
         return value
 
     @property
-    def bundles(self) -> tuple[Path, ...]:
-        return self.bundle or (embedded(),)
+    def bundles(self) -> tuple[str, ...]:
+        return self.bundle or (str(embedded()),)
 
 
 def read(**flags: Any) -> Config:
@@ -118,7 +141,7 @@ def table() -> list[tuple[str, str, str, str, str]]:
             (
                 flag(name),
                 PREFIX + name.upper(),
-                "–" if field.default in (None, ()) else default,
+                "–" if field.default in (None, (), "") else default,
                 f"{low} … {high}" if limits and low is not None else "–",
                 field.description or "",
             )

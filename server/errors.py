@@ -62,6 +62,36 @@ class UnknownModel(ImagoError):
     code = "unknown-model"
 
 
+class UrlNotAllowed(ImagoError):
+    """A picture's address on a host, or at an address, that this server does not fetch from."""
+
+    code = "url-not-allowed"
+
+
+class BucketNotAllowed(ImagoError):
+    """A picture in a bucket that this server does not read."""
+
+    code = "s3-not-allowed"
+
+
+class FetchFailed(ImagoError):
+    """The picture's own server or storage gave none."""
+
+    code = "fetch-failed"
+
+
+class FetchTooSlow(ImagoError):
+    """The picture's own server or storage did not give it in time."""
+
+    code = "fetch-too-slow"
+
+
+class VersionRefused(ImagoError):
+    """A new version that does not hold; the old one stays."""
+
+    code = "version-refused"
+
+
 class NotReady(ImagoError):
     """Models are still loading, or the server is going down."""
 
@@ -74,17 +104,22 @@ STATUS: dict[type[Exception], int] = {
     Unauthorized: 401,
     Forbidden: 403,
     CrossOrigin: 403,
+    BucketNotAllowed: 403,
+    UrlNotAllowed: 403,
     UnknownModel: 404,
     TooSlow: 408,
+    VersionRefused: 409,
     BodyTooLarge: 413,
     domain.TooManyPixels: 413,
     domain.NotAPicture: 415,
     UnsupportedContent: 415,
     domain.BadPicture: 422,
+    FetchFailed: 422,
     HeadTooLarge: 431,
     domain.Busy: 503,
     NotReady: 503,
     domain.Expired: 504,
+    FetchTooSlow: 504,
 }
 
 

@@ -289,7 +289,7 @@ class Front(Worker):
 
     def _done(self, connection: Connection, keep: bool) -> None:
         self.running -= not connection.quick
-        if keep and not connection.gone.is_set:
+        if keep and self.alive and not connection.gone.is_set:
             connection.sock.setblocking(False)
             self._expect(connection, KEEPALIVE_S, connection.incoming.rest)
         else:

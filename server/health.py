@@ -28,4 +28,5 @@ def readyz() -> tuple[Response, int]:
 @blueprint.get("/version")
 def which() -> Response:
     served = [{"name": model.manifest.name, "id": model.manifest.id} for model in models().all()]
-    return jsonify({"imago": VERSION, "models": served})
+    last = models().last_reload
+    return jsonify({"imago": VERSION, "models": served, **({"last_reload": last} if last else {})})

@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Request
 
-from server import jsons
+from server import jsons, sources
 from server.errors import BadRequest, UnsupportedContent
 
 FIELD = "image"
@@ -48,6 +48,8 @@ def _parts(request: Request) -> list[bytes]:
 
 def from_json(content: Any) -> bytes:
     """The one picture of {"image": "base64..."}. Raises BadRequest."""
+    if (named := sources.named(content)) is not None:
+        return named
     if not isinstance(content, dict) or not isinstance(content.get(FIELD), str):
         raise BadRequest('wanted {"image": "base64..."}: an object whose image is a string')
     return jsons.from_base64(content[FIELD], FIELD)

@@ -2,11 +2,13 @@
 
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from bundle import model, store
+from bundle import model, pull, storage, store
 from bundle.errors import BundleError, Expired, ImagoError
 from bundle.model import Model
 from server.config import Config
@@ -19,8 +21,14 @@ GOING = "the server is going down"
 
 @dataclass(frozen=True)
 class Served:
+    """One version. A request holds the one that it began with; when the last has let go of it, its threads end."""
+
     model: Model
     pool: Pool
+    found: pull.Found
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, _end, self.pool).atexit = False
 
 
 class Models:
@@ -30,6 +38,9 @@ class Models:
         self.config = config
         self._served: dict[str, Served] = {}
         self._state = "the models are still loading"
+        self.changing = threading.Lock()  # one version is loaded at a time
+        self.last_reload: dict[str, Any] | None = None
+        self.parent = 0  # process that tells the others, where there is one
 
     def start(self, failed: Callable[[ImagoError], None], ready: Callable[["Models"], None]) -> None:
         threading.Thread(target=self._load, args=(failed, ready), name="load", daemon=True).start()
@@ -70,10 +81,22 @@ class Models:
             raise Expired(f"no thread was free within {self.config.deadline_ms / 1000:g} s; send it again later")
         return left
 
+    def swap(self, served: Served) -> None:
+        """Takes the place of the version of that name, at once: the next request gets it."""
+        self._served = {**self._served, served.model.manifest.name: served}
+
+    def find(self, uri: str) -> pull.Found:
+        return pull.find(uri, Path(self.config.bundle_cache) if self.config.bundle_cache else None)
+
+    def open(self, found: pull.Found) -> Served:
+        """Verified, loaded and replayed. Raises ImagoError."""
+        opened = model.open(found.path, self.config.engine)
+        return Served(opened, Pool(opened.engine, self.config), found)
+
     def _load(self, failed: Callable[[ImagoError], None], ready: Callable[["Models"], None]) -> None:
         try:
-            loaded = [model.open(path, self.config.engine) for path in self.config.bundles]
-            self._served = {one.manifest.name: Served(one, Pool(one.engine, self.config)) for one in loaded}
+            with self.changing:
+                self._served = _by_name([self.open(self.find(uri)) for uri in self.config.bundles])
         except ImagoError as error:
             failed(error)
             return
@@ -82,16 +105,37 @@ class Models:
         ready(self)
 
 
-def check(paths: tuple[Path, ...]) -> None:
-    """What can be told before a process is started for it. Raises BundleError."""
-    names: dict[str, Path] = {}
-    for path in paths:
-        name = store.read_manifest(path).name
+def check(uris: tuple[str | Path, ...]) -> None:
+    """What can be told before a process is started for it; of s3:// only whether it can be read. Raises BundleError."""
+    names: dict[str, str] = {}
+    for uri in map(str, uris):
+        if pull.remote(uri):
+            storage.place(uri)
+            continue
+        name = store.read_manifest(Path(uri)).name
         if name in names:
-            raise BundleError(
-                f"{path} and {names[name]} are both called {name}; serve one, or train it with another --name"
-            )
-        names[name] = path
+            raise _twice(uri, names[name], name)
+        names[name] = uri
+
+
+def _by_name(loaded: list[Served]) -> dict[str, Served]:
+    found: dict[str, Served] = {}
+    for served in loaded:
+        name = served.model.manifest.name
+        if name in found:
+            raise _twice(served.found.uri, found[name].found.uri, name)
+        found[name] = served
+    return found
+
+
+def _twice(uri: str, other: str, name: str) -> BundleError:
+    return BundleError(f"{uri} and {other} are both called {name}; serve one, or train it with another --name")
+
+
+def _end(pool: Pool) -> None:
+    """In a thread of its own: the last to let go may be any, and need not wait."""
+    if pool.alive():
+        threading.Thread(target=pool.close, name="close", daemon=True).start()
 
 
 def _are(names: list[str]) -> str:

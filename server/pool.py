@@ -68,7 +68,7 @@ class Pool:
         self._sizes: Counter[int] = Counter()
         self._lock = threading.Lock()
         self._queue: queue.Queue[Job | None] = queue.Queue(config.queue)
-        count = 1 if gpu else config.engine_threads or cores()
+        count = 1 if gpu else config.engine_threads or max(1, cores() // config.processes)
         # What one request may have in the queue: enough to keep every engine at work, and room for everybody else.
         self._share = min(config.queue, 2 * count * self._batch)
         self._threads = [threading.Thread(target=self._work, name=f"engine-{n}", daemon=True) for n in range(count)]

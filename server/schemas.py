@@ -47,12 +47,26 @@ SCHEMAS: dict[str, Schema] = {
         ),
         "oneOf": [{"required": ["predictions"]}, {"required": ["results"]}],
     },
-    "Picture": _object(("image",), image={**TEXT, "contentEncoding": "base64"}),
+    "Picture": {
+        "oneOf": [
+            _object(("image",), image={**TEXT, "contentEncoding": "base64"}),
+            _object(("url",), url=TEXT),
+            _object(("s3",), s3=TEXT),
+        ]
+    },
     "Form": _object(("image",), image=_list(BINARY, minItems=1, maxItems=64)),
     "Instances": _object(("instances",), instances=_list(INSTANCE, minItems=1, maxItems=64)),
     "Ready": _object(("ready",), ready=FLAG, reason=TEXT, name=TEXT),
     "Live": _object((), alive=FLAG, live=FLAG),
     "Names": _object(("models",), models=_list(TEXT)),
+    "Reload": _object(
+        ("name", "id", "before", "changed", "others_told"),
+        name=TEXT,
+        id=TEXT,
+        before=TEXT,
+        changed=FLAG,
+        others_told=FLAG,
+    ),
     "Version": _object(("imago", "models"), imago=TEXT, models=_list(_object(("name", "id"), name=TEXT, id=TEXT))),
     "V1Request": {
         **_object(

@@ -4,6 +4,7 @@ import logging
 import os
 import shlex
 import sys
+import time
 from typing import Any
 
 from flask import Flask
@@ -18,12 +19,16 @@ from server.models import Models
 
 log = logging.getLogger("imago.server")
 
+# Between two tries of a process that cannot load what the others serve.
+AGAIN_S = 5.0
+
 
 class Server(BaseApplication):
     """No Application of gunicorn's, which would put the working directory first on sys.path."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self.first = True  # of several processes, the one that speaks for all
         super().__init__()
 
     def load_config(self) -> None:
@@ -35,9 +40,19 @@ class Server(BaseApplication):
         from server.app import create_app
 
         models = Models(self.config)
+        models.parent = os.getppid() if self.config.processes > 1 else 0
         app = create_app(self.config, models)
-        models.start(failed, ready)
+        models.start(failed if self.first else failed_later, ready if self.first else ready_later)
         return app
+
+    def run(self) -> None:
+        from server.processes import Parent
+
+        try:
+            Parent(self).run()
+        except RuntimeError as error:  # gunicorn's way to say what it cannot do
+            print(f"imago: {error}", file=sys.stderr, flush=True)
+            sys.exit(1)
 
 
 class Log(Logger):
@@ -61,6 +76,17 @@ def failed(error: ImagoError) -> None:
     os._exit(Arbiter.WORKER_BOOT_ERROR)
 
 
+def failed_later(error: ImagoError) -> None:
+    """The others serve on; this one ends after a while, and the parent starts another."""
+    log.error("process %d cannot load, and tries again: %s", os.getpid(), error)
+    time.sleep(AGAIN_S)
+    os._exit(1)
+
+
+def ready_later(models: Models) -> None:
+    log.info("process %d serves too", os.getpid())
+
+
 def ready(models: Models) -> None:
     for model in models.all():
         for warning in model.warnings:
@@ -77,7 +103,8 @@ def welcome(models: Models) -> str:
     config = models.config
     url = f"http://{config.listen.replace('0.0.0.0', '127.0.0.1')}"
     names = [f"  {model.manifest.name}-{model.manifest.id[:8]} on {model.engine.name}" for model in models.all()]
-    sample = min(path for path in (config.bundles[0] / "golden").iterdir() if path.name != "expected.json")
+    golden = models.all()[0].directory / "golden"
+    sample = min(path for path in golden.iterdir() if path.name != "expected.json")
     tries = [f"  curl -F image=@{shlex.quote(os.path.relpath(sample))} {url}/classify", f"  curl {url}/version"]
     return "\n".join(["", "serving", *names, f"open {url} in a browser, or try", *tries, ""])
 
@@ -85,8 +112,8 @@ def welcome(models: Models) -> str:
 def _settings(config: Config) -> dict[str, Any]:
     return {
         "bind": config.listen,
-        "worker_class": "server.front.Front",
-        "workers": 1,
+        "worker_class": "server.processes.Process",
+        "workers": config.processes,
         # The loop drains by itself; the parent only kills what is stuck.
         "graceful_timeout": config.drain_s + config.unready_ms // 1000 + 5,
         "control_socket_disable": True,

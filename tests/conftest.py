@@ -226,6 +226,32 @@ def resign():
     return run
 
 
+# ---- storage -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """A client of an S3 of our own, with the buckets models and photos; the environment leads everybody there."""
+    pytest.importorskip("moto", reason="of the dev extra")
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "test")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        client = boto3.client("s3")
+        for bucket in ("models", "photos"):
+            client.create_bucket(Bucket=bucket)
+        yield client
+        client.close()
+    server.stop()
+
+
 # ---- servers -------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ EMBEDDED = sorted(path.parent for path in Path(config.__file__).parent.glob("bun
 
 DEFAULTS = {
     "bundle": (),
+    "bundle_cache": "",
     "listen": "127.0.0.1:5000",
     "engine": "auto",
     "engine_threads": 0,
@@ -32,11 +33,16 @@ DEFAULTS = {
     "admin_keys": None,
     "metrics_keys": None,
     "cors_origins": (),
+    "processes": 1,
+    "watch_s": 0.0,
+    "url_allow": (),
+    "s3_allow": (),
 }
 
 # Knob -> another value, as text.
 OTHERS = {
-    "bundle": ("a,b", (Path("a"), Path("b"))),
+    "bundle": ("a, s3://b/c-12345678", ("a", "s3://b/c-12345678")),
+    "bundle_cache": ("/x", "/x"),
     "listen": ("0.0.0.0:80", "0.0.0.0:80"),
     "engine": ("onnx", "onnx"),
     "engine_threads": ("3", 3),
@@ -55,6 +61,10 @@ OTHERS = {
     "admin_keys": ("b.keys", Path("b.keys")),
     "metrics_keys": ("c.keys", Path("c.keys")),
     "cors_origins": ("https://a.example,http://b:81", ("https://a.example", "http://b:81")),
+    "processes": ("2", 2),
+    "watch_s": ("1.5", 1.5),
+    "url_allow": ("a.example,http://b:80", ("a.example", "http://b:80")),
+    "s3_allow": ("a,b", ("a", "b")),
 }
 
 BAD = [
@@ -73,6 +83,9 @@ BAD = [
     ("max_wait_ms", "nan", "Input should be"),
     ("max_body_mb", "1025", "Input should be less than or equal to 1024"),
     ("unready_ms", "60001", "Input should be less than or equal to 60000"),
+    ("processes", "0", "Input should be greater than or equal to 1"),
+    ("watch_s", "-1", "Input should be greater than or equal to 0"),
+    ("url_allow", "a,b c", "'b c' is no host name, and no http://HOST:PORT"),
     ("drain_s", "", "Input should be a valid integer, unable to parse string as an integer"),
     ("log", "xml", "Input should be 'auto', 'json' or 'text'"),
     *(
@@ -172,7 +185,7 @@ def test_help_shows_every_knob(knob):
 
 @pytest.mark.skipif(not EMBEDDED, reason="`make bundles` has not run")
 def test_without_a_bundle_the_embedded_one_is_served():
-    assert config.read().bundles == (EMBEDDED[0],)
+    assert config.read().bundles == (str(EMBEDDED[0]),)
 
 
 @pytest.mark.skipif(bool(EMBEDDED), reason="there is a default bundle")

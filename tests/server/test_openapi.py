@@ -92,11 +92,14 @@ def giant_png():
 
 
 PICTURES = {"not-a-picture": b"hello", "too-many-pixels": giant_png()}
+# These need a slow server or a broken version: test_fetch.py and test_reload.py give them.
+ELSEWHERE = {"fetch-too-slow", "version-refused"}
 ANSWERS = [
     (route, status, code)
     for route in ROUTES
     for status, codes in {200: (), **route.errors}.items()
     for code in codes or ("",)
+    if code not in ELSEWHERE
 ]
 
 
@@ -106,12 +109,30 @@ def apps(serving, tiny, tmp_path_factory):
     keys = tmp_path_factory.mktemp("keys") / "keys"
     keys.write_text("a-key-of-some-length\n")
     config, keyed = read(bundle=(tiny,)), read(bundle=(tiny,), api_keys=keys, metrics_keys=keys, admin_keys=keys)
-    fresh = {"loading": create_app(config, Models(config)), "keyed": create_app(keyed, Models(keyed))}
-    with serving(tiny, max_body_mb=1) as good, serving(tiny, queue=1) as busy, serving(tiny) as dead:
+    operated = read(bundle=(tiny,), admin_keys=keys)
+    fresh = {
+        "loading": create_app(config, Models(config)),
+        "keyed": create_app(keyed, Models(keyed)),
+        "operated loading": create_app(operated, Models(operated)),
+    }
+    nobody = "http://127.0.0.1:9"
+    with (
+        serving(tiny, max_body_mb=1, url_allow=nobody) as good,
+        serving(tiny, queue=1) as busy,
+        serving(tiny) as dead,
+        serving(tiny, admin_keys=keys) as own,
+    ):
         for app in (busy, dead):
             app.extensions["imago"].get(None).pool.close()
         busy.extensions["imago"].get(None).pool._queue.put_nowait(Job(np.zeros(1), 0.0))
-        yield {"good": good, "busy": busy, "dead": dead, **fresh}
+        yield {"good": good, "busy": busy, "dead": dead, "operated": own, **fresh}
+
+
+NAMED = {
+    "url-not-allowed": {"url": "https://elsewhere.example/a.jpg"},
+    "s3-not-allowed": {"s3": "s3://elsewhere/a.jpg"},
+    "fetch-failed": {"url": "http://127.0.0.1:9/a.jpg"},
+}
 
 
 def body(route, picture, code):
@@ -120,6 +141,8 @@ def body(route, picture, code):
         return {"data": b"[" * ((1 << 20) + 1) if code == "too-large" else b"[", "content_type": "application/json"}
     if code == "unsupported-content-type":
         return {"data": b"a,b", "content_type": "text/csv"}
+    if code in NAMED:
+        return {"json": NAMED[code]}
     text = base64.b64encode(picture).decode()
     if route.tag == V1:
         return {"json": {"instances": [{"b64": text}]}}
@@ -129,6 +152,8 @@ def body(route, picture, code):
 
 
 def state(route, status, code):
+    if route.path.endswith("/reload") and code not in ("forbidden", "unauthorized"):
+        return "operated loading" if status == 503 else "operated"
     if code in ("busy", "unauthorized"):
         return {"busy": "busy", "unauthorized": "keyed"}[code]
     if status != 503:
@@ -145,6 +170,8 @@ def test_every_documented_answer_is_given(apps, tiny, jpeg, route, status, code)
     more = body(route, picture, code) if route.method == "POST" else {}
     environ = {"imago.start": time.monotonic() - (3600 if code == "expired" else 0)}
     headers = {"Origin": "http://elsewhere.example"} if code == "cross-origin" else {}
+    if state(route, status, code).startswith("operated"):
+        headers["X-API-Key"] = "a-key-of-some-length"
     answer = app.test_client().open(path, method=route.method, environ_overrides=environ, headers=headers, **more)
     assert answer.status_code == status
     assert route.tag in (V1, V2) or not code or answer.json["code"] == code

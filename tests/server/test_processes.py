@@ -1,0 +1,144 @@
+"""Several processes: each is told of a new version, one that dies is replaced, and all are drained."""
+
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+import requests
+
+from bundle.write import write
+
+JPEG = {"Content-Type": "image/jpeg"}
+
+
+def until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+    return condition()
+
+
+def workers(server):
+    pid = server.process.pid
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return {int(word) for word in file.read().split()}
+
+
+def gone(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def post(server, jpeg, headers=None):
+    """On a connection of its own, which any of the processes may take."""
+    return requests.post(server.url + "/classify", data=jpeg, headers=JPEG | (headers or {}), timeout=30)
+
+
+def ids(server, count=24):
+    """Of what answered, asked all at once so that no process is left out."""
+    with ThreadPoolExecutor(8) as clients:
+        found = clients.map(lambda _: requests.get(server.url + "/version", timeout=10).json(), range(count))
+    return {answer["models"][0]["id"][:8] for answer in found}
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory, parts):
+    return write(tmp_path_factory.mktemp("second"), replace(parts, metrics={"accuracy": 0.95}))
+
+
+@pytest.fixture
+def link(tmp_path, tiny):
+    path = tmp_path / "tiny"
+    path.symlink_to(tiny)
+    return path
+
+
+ADMIN = {"X-API-Key": "a-key-of-the-operator"}
+
+
+def move(link, target):
+    new = link.with_name("new")
+    new.symlink_to(target)
+    new.rename(link)
+
+
+@pytest.fixture
+def server(start, link, tmp_path):
+    """Two processes that both serve."""
+    (tmp_path / "admin.keys").write_text(ADMIN["X-API-Key"] + "\n")
+    with start(link, processes=2, unready_ms=0, admin_keys=tmp_path / "admin.keys") as server:
+        assert until(lambda: "serves too" in server.log.read_text() and "open http" in server.log.read_text())
+        yield server
+
+
+def test_there_are_as_many_as_asked_for_and_one_greets(server):
+    assert len(workers(server)) == 2
+    assert server.log.read_text().count("in a browser") == 1
+
+
+def test_sighup_reaches_every_process(server, link, second):
+    before = workers(server)
+    move(link, second)
+    server.process.send_signal(signal.SIGHUP)
+    assert until(lambda: server.log.read_text().count(f"{second.name[-8:]} is served from now on") == 2)
+    assert (ids(server), workers(server)) == ({second.name[-8:]}, before)
+
+
+def test_reload_by_http_reaches_every_process(server, link, second):
+    move(link, second)
+    answer = requests.post(server.url + "/models/tiny/reload", headers=ADMIN, timeout=20).json()
+    assert (answer["changed"], answer["others_told"]) == (True, True)
+    assert until(lambda: server.log.read_text().count(f"{second.name[-8:]} is served from now on") == 2)
+    assert ids(server) == {second.name[-8:]}
+
+
+def test_broken_version_ends_no_process(server, link, tiny, tmp_path):
+    before = workers(server)
+    move(link, tmp_path)
+    for _ in range(3):
+        server.process.send_signal(signal.SIGHUP)
+    assert until(lambda: server.log.read_text().count("the old one stays") >= 2)
+    assert (ids(server), workers(server)) == ({tiny.name[-8:]}, before)
+
+
+def test_killed_process_is_replaced_while_the_other_serves(server, jpeg):
+    before = workers(server)
+    os.kill(min(before), signal.SIGKILL)
+    statuses = [post(server, jpeg).status_code for _ in range(30)]
+    assert until(lambda: len(workers(server)) == 2 and server.log.read_text().count("serves too") == 2)
+    statuses += [post(server, jpeg).status_code for _ in range(30)]
+    assert set(statuses) == {200}
+    assert len(workers(server) & before) == 1
+
+
+def test_replacement_that_cannot_load_takes_no_request(server, link, jpeg, tmp_path):
+    move(link, tmp_path)
+    os.kill(min(workers(server)), signal.SIGKILL)
+    assert until(lambda: "cannot load, and tries again" in server.log.read_text())
+    assert {post(server, jpeg).status_code for _ in range(30)} == {200}
+
+
+def test_sigterm_drains_all_and_leaves_nobody(server, jpeg):
+    pids = workers(server)
+    with ThreadPoolExecutor(8) as clients:
+        jobs = [clients.submit(post, server, jpeg) for _ in range(40)]
+        while not jobs[0].done():
+            time.sleep(0.005)
+        assert server.end() == 0
+        done = [job for job in jobs if not job.exception()]
+    assert {job.result().status_code for job in done} == {200}
+    assert all(gone(pid) for pid in pids)
+
+
+def test_first_process_that_cannot_load_ends_the_server(imago, tiny_copy, free_port):
+    (tiny_copy / "labels.txt").write_text("red\ngreen\ngrue\n")
+    done = imago("serve", "--bundle", tiny_copy, "--listen", f"127.0.0.1:{free_port}", "--processes", 2)
+    assert done.returncode in (1, 3)
+    assert "Traceback" not in done.stderr
+    assert f"imago: {tiny_copy}/labels.txt: " in done.stderr
