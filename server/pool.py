@@ -61,15 +61,33 @@ class Pool:
         job = Job(pixels, time.monotonic() + timeout_s)
         if gone:
             gone.then(job.row.cancel)
-        try:
-            self._queue.put_nowait(job)
-        except queue.Full:
-            raise Busy(f"{self._queue.maxsize} pictures are waiting already; send it again in a second") from None
+        self._put(job)
         try:
             return job.row.result(timeout_s)
         except (TimeoutError, CancelledError):
             job.row.cancel()
             raise Expired(f"no answer within {timeout_s:g} s; send it again later") from None
+
+    def _put(self, job: Job) -> None:
+        """Raises Busy where nobody has given up whose place could be had."""
+        for try_again in (self._sweep, None):
+            try:
+                return self._queue.put_nowait(job)
+            except queue.Full:
+                if not (try_again and try_again()):
+                    break
+        raise Busy(f"{self._queue.maxsize} pictures are waiting already; send it again in a second")
+
+    def _sweep(self) -> bool:
+        """Takes out those whose client has given up, before an engine thread comes to them; whether there were any."""
+        with self._queue.mutex:
+            waiting = self._queue.queue
+            wanted = [job for job in waiting if job is None or not job.row.cancelled()]
+            swept = len(wanted) < len(waiting)
+            waiting.clear()
+            waiting.extend(wanted)
+            self._queue.not_full.notify_all()
+        return swept
 
     def alive(self) -> bool:
         return all(thread.is_alive() for thread in self._threads)

@@ -25,6 +25,7 @@ DEFAULTS = {
     "max_body_mb": 32,
     "read_ms": 10_000,
     "connections": 2048,
+    "bodies_mb": 512,
     "unready_ms": 500,
     "drain_s": 30,
 }
@@ -43,6 +44,7 @@ OTHERS = {
     "max_body_mb": ("9", 9),
     "read_ms": ("100", 100),
     "connections": ("9", 9),
+    "bodies_mb": ("64", 64),
     "unready_ms": ("0", 0),
     "drain_s": ("11", 11),
 }

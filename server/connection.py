@@ -1,0 +1,101 @@
+"""One client's socket and what is known of it, and how the bytes of an answer are made; knows no loop."""
+
+import io
+import json
+import socket
+import uuid
+from typing import Any
+
+from gunicorn.http import wsgi
+
+from bundle.errors import ImagoError
+from server.errors import STATUS, problem
+from server.pool import Gone
+from server.wire import Incoming
+
+
+class Connection:
+    """`reading` a request (or idle before one), `running` it in a thread, `writing` what its client was too slow to
+    take, or `lingering` after a refusal."""
+
+    def __init__(self, sock: socket.socket, peer: Any, local: Any) -> None:
+        self.sock, self.peer, self.local = sock, peer, local
+        self.state = "reading"
+        self.until = 0.0
+        self.incoming: Incoming
+        self.gone = Gone()
+        self.dropped = 0
+        self.counted = 0  # bytes in memory, as the loop has added them up
+        self.quick = False
+        self.keep = False  # open for another request
+        self.out = memoryview(b"")  # of an answer, what the socket has not taken yet
+
+    @property
+    def idle(self) -> bool:
+        return self.state == "reading" and not self.incoming.began
+
+    def receive(self, most: int, flags: int = 0) -> bytes | None:
+        """None where nothing has come, empty where the client has gone."""
+        try:
+            return self.sock.recv(most, flags | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
+
+    def send(self, data: bytes | memoryview) -> bool:
+        """Whether the socket took all of it at once; what it did not take is then in `out`. Raises OSError."""
+        try:
+            sent = self.sock.send(data, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        self.out = memoryview(data)[sent:]
+        return not self.out
+
+
+class Sheet:
+    """What gunicorn's Response takes for a socket."""
+
+    def __init__(self) -> None:
+        self.written = bytearray()
+
+    def sendall(self, data: bytes) -> None:
+        self.written += data
+
+
+def answer(app: Any, connection: Connection, cfg: Any, **environ: Any) -> tuple[bytes, bool]:
+    """The application's answer, head and body, and whether the connection stays open; for a request thread."""
+    head, body, sheet = connection.incoming.head, connection.incoming.take(), Sheet()
+    head._expected_100_continue = False  # the loop has said it
+    response, given = wsgi.create(head, sheet, connection.peer, connection.local, cfg)
+    given |= {
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.multithread": True,
+        "CONTENT_LENGTH": str(len(body)),
+        "imago.gone": connection.gone,
+        **environ,
+    }
+    given.pop("HTTP_TRANSFER_ENCODING", None)
+    parts = app(given, response.start_response)
+    try:
+        response.write(b"".join(parts))
+        response.close()
+    finally:
+        if hasattr(parts, "close"):
+            parts.close()
+    return bytes(sheet.written), not response.should_close()
+
+
+def refusal(error: ImagoError, head: Any, *, keep: bool) -> bytes:
+    """A problem as the loop itself answers it, without the application; `head` is None where none was read."""
+    body = problem(error, uuid.uuid4().hex)
+    data = json.dumps(body).encode()
+    lines = [
+        f"HTTP/1.1 {STATUS[type(error)]} {body['title']}",
+        "Content-Type: application/problem+json",
+        f"Content-Length: {len(data)}",
+        *(["Retry-After: 1"] if body["status"] == 503 else []),
+        f"Connection: {'keep-alive' if keep else 'close'}",
+    ]
+    text = "\r\n".join(lines).encode() + b"\r\n\r\n"
+    return text if head is not None and head.method == "HEAD" else text + data
