@@ -31,7 +31,7 @@ class Clients:
 
     def idle(self) -> list[Connection]:
         """Those who have sent nothing of a request, the one that has been so for longest first."""
-        return sorted((one for one in self.all if one.idle), key=lambda one: one.until)
+        return sorted((one for one in self.all if one.idle), key=lambda one: one.since)
 
     def full(self) -> bool:
         return len(self.all) > self.most

@@ -2,7 +2,9 @@
 
 import io
 import json
+import logging
 import socket
+import time
 import uuid
 from typing import Any
 
@@ -13,6 +15,8 @@ from server.errors import STATUS, problem
 from server.pool import Gone
 from server.wire import Incoming
 
+log = logging.getLogger("imago.server")
+
 
 class Connection:
     """`reading` a request (or idle before one), `running` it in a thread, `writing` what its client was too slow to
@@ -21,7 +25,7 @@ class Connection:
     def __init__(self, sock: socket.socket, peer: Any, local: Any) -> None:
         self.sock, self.peer, self.local = sock, peer, local
         self.state = "reading"
-        self.until = 0.0
+        self.since, self.until = 0.0, 0.0  # in this state, of time.monotonic()
         self.incoming: Incoming
         self.gone = Gone()
         self.dropped = 0
@@ -29,6 +33,10 @@ class Connection:
         self.quick = False
         self.keep = False  # open for another request
         self.out = memoryview(b"")  # of an answer, what the socket has not taken yet
+
+    def enter(self, state: str, patience_s: float) -> None:
+        self.state, self.since = state, time.monotonic()
+        self.until = self.since + patience_s
 
     @property
     def idle(self) -> bool:
@@ -63,8 +71,24 @@ class Sheet:
         self.written += data
 
 
-def answer(app: Any, connection: Connection, cfg: Any, **environ: Any) -> tuple[bytes, bool]:
-    """The application's answer, head and body, and whether the connection stays open; for a request thread."""
+def serve(app: Any, connection: Connection, cfg: Any, *, closing: bool, start: float) -> None:
+    """Answers a whole request, in a thread; what its client is too slow to read is left in `out`."""
+    connection.keep = False
+    if closing:
+        connection.incoming.head.force_close()
+    try:
+        if not connection.gone.is_set:
+            data, keep = _answer(app, connection, cfg, start)
+            connection.send(data)
+            connection.keep = keep
+    except OSError:
+        pass  # the client has gone
+    except Exception:
+        log.exception("error while answering")
+
+
+def _answer(app: Any, connection: Connection, cfg: Any, start: float) -> tuple[bytes, bool]:
+    """The application's answer, head and body, and whether the connection stays open."""
     head, body, sheet = connection.incoming.head, connection.incoming.take(), Sheet()
     head._expected_100_continue = False  # the loop has said it
     response, given = wsgi.create(head, sheet, connection.peer, connection.local, cfg)
@@ -72,8 +96,8 @@ def answer(app: Any, connection: Connection, cfg: Any, **environ: Any) -> tuple[
         "wsgi.input": io.BytesIO(body),
         "wsgi.multithread": True,
         "CONTENT_LENGTH": str(len(body)),
+        "imago.start": start,
         "imago.gone": connection.gone,
-        **environ,
     }
     given.pop("HTTP_TRANSFER_ENCODING", None)
     parts = app(given, response.start_response)

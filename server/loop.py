@@ -18,7 +18,7 @@ from typing import Any
 from bundle.errors import Busy, ImagoError
 from server.clients import Clients
 from server.config import Config
-from server.connection import Connection, answer, refusal
+from server.connection import Connection, refusal, serve
 from server.errors import TooSlow
 from server.wire import Incoming
 
@@ -31,6 +31,8 @@ LINGER_S = 2.0
 # How much of a refused body is read and thrown away, so that the client gets to read the answer.
 LINGER_BYTES = 256 << 20
 RECEIVE = 256 << 10
+# How long one may say nothing before it gives way to others, where there are too many.
+IDLE_S = 1.0
 # How often deadlines are looked at, and a listener that found no file descriptor.
 TICK_S = 0.1
 # What a listener cannot help: too few descriptors or too little memory.
@@ -79,8 +81,8 @@ class Loop:
             self.turn()
 
     def close(self) -> None:
-        self.threads.shutdown(wait=False, cancel_futures=True)
-        self.quick.shutdown(wait=False, cancel_futures=True)
+        for threads in (self.threads, self.quick):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def wake(self) -> None:
         """From any thread: there is something to do."""
@@ -133,26 +135,27 @@ class Loop:
                 self._make_place(connection)
 
     def _make_place(self, latest: Connection) -> None:
-        """Another idle client gives way, the one that has been so for longest; where there is none, the latest."""
-        first = self.clients.idle()[0]
-        if first is not latest:
-            self._close(first)
-            return
+        """A client that has long said nothing gives way; where there is none, the latest is told so."""
+        for idle in self.clients.idle()[:1]:
+            if time.monotonic() - idle.since > IDLE_S:
+                self._close(idle)
+                return
         self._refuse(latest, Busy(f"{self.clients.most} connections are open already; come back in a second"))
         if self.clients.crammed():
             self._close(latest)
 
     def _expect(self, connection: Connection, patience_s: float, rest: bytes) -> None:
         """Waits for the connection's next request."""
-        connection.state, connection.until = "reading", time.monotonic() + patience_s
+        connection.enter("reading", patience_s)
         connection.incoming = Incoming(self.cfg, connection.peer, self.config.max_body_mb << 20)
         self._register(connection)
         if rest:
             self._received(connection, rest)
 
-    def _register(self, connection: Connection) -> None:
-        with contextlib.suppress(KeyError):  # it is
-            self.selector.register(connection.sock, selectors.EVENT_READ, connection)
+    def _register(self, connection: Connection, events: int = selectors.EVENT_READ) -> None:
+        """Where a running request's client has spoken, it is not registered."""
+        known = connection.sock in self.selector.get_map()
+        (self.selector.modify if known else self.selector.register)(connection.sock, events, connection)
 
     def _ready(self, connection: Connection) -> None:
         if connection.state == "running":
@@ -244,33 +247,22 @@ class Loop:
             taken = False
         connection.incoming.drop()
         self.clients.count(connection, 0)
-        connection.state, connection.until = "lingering", time.monotonic() + LINGER_S
+        connection.enter("lingering", LINGER_S)
         if not taken:
             self._close(connection)
 
     def _serve(self, connection: Connection, start: float) -> None:
-        """In a request thread: the application, with the whole body in memory; a slow reader is left to the loop."""
-        connection.keep = False
-        try:
-            if not connection.gone.is_set:
-                data, keep = answer(self.app, connection, self.cfg, **{"imago.start": start})
-                connection.send(data)
-                connection.keep = keep
-        except OSError:
-            pass  # the client has gone
-        except Exception:
-            log.exception("error while answering")
-        finally:
-            self.finished.append(connection)
-            self.wake()
+        """In a request thread."""
+        serve(self.app, connection, self.cfg, closing=not self.alive, start=start)
+        self.finished.append(connection)
+        self.wake()
 
     def _done(self, connection: Connection) -> None:
         self.running -= not connection.quick
         if connection.out:
-            connection.state, connection.until = "writing", time.monotonic() + self.config.read_ms / 1000
+            connection.enter("writing", self.config.read_ms / 1000)
             self.clients.count(connection, len(connection.out) + len(connection.incoming.rest))
-            self._register(connection)
-            self.selector.modify(connection.sock, selectors.EVENT_WRITE, connection)
+            self._register(connection, selectors.EVENT_WRITE)
         else:
             self._next(connection)
 
@@ -282,7 +274,7 @@ class Loop:
             self._close(connection)
             return
         if whole:
-            self.selector.modify(connection.sock, selectors.EVENT_READ, connection)
+            self.selector.unregister(connection.sock)
             self._next(connection)
 
     def _next(self, connection: Connection) -> None:
