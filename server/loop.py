@@ -253,9 +253,11 @@ class Loop:
 
     def _serve(self, connection: Connection, start: float) -> None:
         """In a request thread."""
-        serve(self.app, connection, self.cfg, closing=not self.alive, start=start)
-        self.finished.append(connection)
-        self.wake()
+        try:
+            serve(self.app, connection, self.cfg, closing=not self.alive, start=start)
+        finally:
+            self.finished.append(connection)
+            self.wake()
 
     def _done(self, connection: Connection) -> None:
         self.running -= not connection.quick
