@@ -126,7 +126,9 @@ def test_s08_compressed_body_is_refused_and_not_unpacked(target, post, peak, cod
 
 
 def test_s08_compressed_transfer_is_refused(target, send):
-    answer = send(target.url, HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + b"%x\r\n" % len(BOMB) + BOMB + b"\r\n")
+    answer = send(
+        target.url, HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + b"%x\r\n" % len(BOMB) + BOMB + b"\r\n"
+    )
     assert code(answer) == (400, "bad-request")
 
 
