@@ -1,8 +1,10 @@
 """Owns the pixels: the only place where bytes become model input, in training, serving and export checks alike."""
 
+import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import BytesIO
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -16,9 +18,17 @@ MAX_HELD_PIXELS = 25_000_000
 # Baseline JPEG shrinks up to 8 x 8 while it is decoded, so its header may say more.
 MAX_SHRUNK_PIXELS = 200_000_000
 
+# More than an honest file has. Pillow looks at each block in Python, so 32 MB of empty ones took it 17 s; libjpeg goes
+# over the whole picture once a scan, and savers of progressive JPEG write about 10.
+MAX_BLOCKS = 20_000
+MAX_SCANS = 200
+
 READS = "JPEG, PNG, WebP, GIF or BMP"
 
 _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
+
+# Of a JPEG, with the fill bytes before it; not a stuffed zero, a restart or anything else that has no length.
+_MARKER = re.compile(rb"\xff+([^\x00\x01\xd0-\xd8\xff])")
 
 # Orientation of EXIF 2.3, tag 0x0112 -> what makes the picture upright.
 _UPRIGHT = {
@@ -53,13 +63,14 @@ def decode(data: bytes, spec: Preprocess) -> Image.Image:
     """
     reader = _reader(data)
     try:
+        _check_blocks(data)
         _check_gif(data)
         picture = reader(BytesIO(data))
         _check_pixels(picture, data)
         _shrink(picture, spec)
         picture.load()
         return _upright(_rgb(picture), _orientation(picture))
-    except (TooManyPixels, MemoryError):
+    except (TooManyPixels, BadPicture, MemoryError):
         raise
     except Image.DecompressionBombError:
         raise TooManyPixels(
@@ -126,17 +137,53 @@ def _check_pixels(picture: ImageFile.ImageFile, data: bytes) -> None:
         raise TooManyPixels(f"{_too_many(picture.width, picture.height, limit)}; send it smaller{way}")
 
 
+def _check_blocks(data: bytes) -> None:
+    """Neither more blocks nor more scans than a decoder gets through in a moment."""
+    blocks = scans = 0
+    for scan in _blocks(data):
+        blocks, scans = blocks + 1, scans + scan
+        if blocks > MAX_BLOCKS or scans > MAX_SCANS:
+            what = f"{MAX_SCANS} scans" if scans > MAX_SCANS else f"{MAX_BLOCKS} blocks of data"
+            raise BadPicture(f"the picture has more than {what}; save it again")
+
+
+def _blocks(data: bytes) -> Iterator[bool]:
+    """Every block that a decoder meets on its way through a JPEG or PNG; True for one that starts a JPEG's scan."""
+    if data[:2] == b"\xff\xd8":
+        whole = _one_scan(data)
+        for marker, _ in _segments(data):
+            yield marker == 0xDA
+            if whole and marker == 0xDA:
+                return
+    at = 8
+    while data[:4] == b"\x89PNG" and at + 8 <= len(data) and data[at + 4 : at + 8] != b"IEND":
+        yield False
+        at += 12 + int.from_bytes(data[at : at + 4])
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Marker and place (of the length behind it) of a JPEG's segments, to the end of the image (ITU T.81, B.1)."""
+    at = 2
+    while (found := _MARKER.search(data, at)) and found[1] != b"\xd9":
+        at = found.end()
+        yield found[1][0], at
+        at += int.from_bytes(data[at : at + 2])
+
+
 def _check_gif(data: bytes) -> None:
     """Pillow paints the first frame's area while it opens a GIF, so the header is read before it does (GIF89a, 17 to 23)."""
     if data[:3] != b"GIF":
         return
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
-    while data[at] == 0x21:  # extensions: a label, then blocks up to an empty one
+    blocks = 0
+    while data[at] == 0x21 and blocks <= MAX_BLOCKS:  # extensions: a label, then blocks up to an empty one
         at += 2
-        while data[at]:
-            at += data[at] + 1
-        at += 1
+        while data[at] and blocks <= MAX_BLOCKS:
+            at, blocks = at + data[at] + 1, blocks + 1
+        at, blocks = at + 1, blocks + 1
+    if blocks > MAX_BLOCKS:
+        raise BadPicture(f"the picture has more than {MAX_BLOCKS} blocks of data; save it again")
     if data[at] == 0x2C:
         left, top, frame_width, frame_height = struct.unpack_from("<4H", data, at + 1)
         width, height = max(width, left + frame_width), max(height, top + frame_height)
@@ -168,20 +215,12 @@ def _one_scan(data: bytes) -> bool:
 
     Otherwise libjpeg keeps all coefficients of the full picture in memory, whatever the scale (ITU T.81, B.2).
     """
-    at, colours = 2, 0
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:  # a fill byte
-            at += 1
-            continue
-        if marker == 0x01 or 0xD0 <= marker <= 0xD7:  # these have no length
-            at += 2
-            continue
-        if marker in (0xC0, 0xC1) and at + 9 < len(data):
-            colours = data[at + 9]
+    colours = 0
+    for marker, at in islice(_segments(data), MAX_BLOCKS):
+        if marker in (0xC0, 0xC1) and at + 7 < len(data):
+            colours = data[at + 7]
         if marker == 0xDA:
-            return colours > 0 and at + 4 < len(data) and data[at + 4] == colours
-        at += 2 + int.from_bytes(data[at + 2 : at + 4])
+            return colours > 0 and at + 2 < len(data) and data[at + 2] == colours
     return False
 
 

@@ -50,6 +50,9 @@ class Config(BaseSettings):
     connections: int = Field(
         2048, ge=1, le=100_000, description="connections open at once; more are told to come back (503)"
     )
+    bodies_mb: int = Field(
+        512, ge=1, le=1 << 20, description="all request bodies in memory together; more are told to come back (503)"
+    )
     unready_ms: int = Field(
         500, ge=0, le=60_000, description="after SIGTERM, how long /readyz says 503 before the listener closes"
     )

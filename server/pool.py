@@ -98,13 +98,17 @@ class Pool:
                 job.note()
 
     def _put(self, job: Job, gone: Gone | None) -> Job:
+        """Raises Busy where nobody has given up whose place could be had."""
         if gone:
             gone.then(job.row.cancel)
-        try:
-            self._queue.put_nowait(job)
-        except queue.Full:
-            raise Busy(f"{self._queue.maxsize} pictures are waiting already; send it again in a second") from None
-        return job
+        for try_again in (self._sweep, None):
+            try:
+                self._queue.put_nowait(job)
+                return job
+            except queue.Full:
+                if not (try_again and try_again()):
+                    break
+        raise Busy(f"{self._queue.maxsize} pictures are waiting already; send it again in a second")
 
     def _result(self, job: Job, timeout_s: float) -> np.ndarray:
         try:
@@ -112,6 +116,17 @@ class Pool:
         except (TimeoutError, CancelledError):
             job.row.cancel()
             raise Expired(f"no answer within {timeout_s:g} s; send it again later") from None
+
+    def _sweep(self) -> bool:
+        """Takes out those whose client has given up, before an engine thread comes to them; whether there were any."""
+        with self._queue.mutex:
+            waiting = self._queue.queue
+            wanted = [job for job in waiting if job is None or not job.row.cancelled()]
+            swept = len(wanted) < len(waiting)
+            waiting.clear()
+            waiting.extend(wanted)
+            self._queue.not_full.notify_all()
+        return swept
 
     def alive(self) -> bool:
         """The threads run, and none is stuck in a batch that does not end."""

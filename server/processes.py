@@ -44,7 +44,7 @@ class Process(Front):
         versions.Watch(self.wsgi.extensions["imago"], self.told).start()
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        if not hasattr(self, "threads"):  # nothing is served yet, so there is nothing to drain
+        if not hasattr(self, "loop"):  # nothing is served yet, so there is nothing to drain
             os._exit(0)
         super().handle_exit(sig, frame)
 

