@@ -158,7 +158,7 @@ def test_config_is_frozen():
 
 def test_table_has_a_row_a_knob_with_a_meaning():
     rows = config.table()
-    assert [row[1] for row in rows] == [f"IMAGO_{knob.upper()}" for knob in DEFAULTS]
+    assert {row[1] for row in rows} == {f"IMAGO_{knob.upper()}" for knob in DEFAULTS}
     assert all(row[4] for row in rows)
 
 

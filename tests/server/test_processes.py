@@ -72,7 +72,7 @@ def move(link, target):
 def server(start, link, tmp_path):
     """Two processes that both serve."""
     (tmp_path / "admin.keys").write_text(ADMIN["X-API-Key"] + "\n")
-    with start(link, processes=2, unready_ms=0, admin_keys=tmp_path / "admin.keys") as server:
+    with start(link, processes=2, unready_ms=0, log="text", admin_keys=tmp_path / "admin.keys") as server:
         assert until(lambda: "serves too" in server.log.read_text() and "open http" in server.log.read_text())
         yield server
 
