@@ -5,6 +5,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import requests
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -16,7 +17,7 @@ from server import stages
 from server.app import create_app
 from server.config import read
 from server.models import Models
-from server.pool import Pool
+from server.pool import Job, Pool
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 NAMES = re.findall(r"^\| `(imago_\w+)`", README, re.MULTILINE)
@@ -138,8 +139,10 @@ def test_who_was_turned_away_is_counted_by_reason(serving, tiny, jpeg):
         pool = app.extensions["imago"].get("tiny").pool
         pool.close()  # nobody takes from the queue any more
         client = app.test_client()
-        for _ in range(2):
-            client.post("/classify", data=jpeg, **JPEG)
+        client.post("/classify", data=jpeg, **JPEG)  # its place in the queue is free again when its time is over
+        pool._queue.get_nowait()
+        pool._queue.put_nowait(Job(np.zeros(1), float("inf")))
+        client.post("/classify", data=jpeg, **JPEG)
         found = samples(client.get("/metrics").text)
         pool._queue.get_nowait()
     assert value(found, "imago_queue_length", model="tiny") == 1
