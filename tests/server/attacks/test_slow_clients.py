@@ -7,7 +7,9 @@ import pytest
 
 HALF_HEAD = b"POST /classify HTTP/1.1\r\nHost: x\r\nX: "
 HALF_BODY = b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 9999\r\n\r\n\xff\xd8"
-HALF_CHUNK = b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n999\r\n"
+HALF_CHUNK = (
+    b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n999\r\n"
+)
 
 
 def latencies(post, url, jpeg, count):
