@@ -17,7 +17,7 @@ class Clients:
         self.all: set[Connection] = set()
         self.held = 0
         # An eighth more for those who are being told that there are too many.
-        self.most = min(config.connections, max(1, _files(config.connections) * 7 // 8))
+        self.most = min(config.connections, max(1, _files(config.connections) * 8 // 9))
         self.most_held = config.bodies_mb << 20
 
     def count(self, connection: Connection, held: int) -> None:
@@ -52,7 +52,7 @@ class Clients:
 def _files(wanted: int) -> int:
     """How many connections there are file descriptors for; the soft limit is raised as far as the hard one lets it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = wanted * 8 // 7 + SPARE_FILES
+    most = wanted * 9 // 8 + 1 + SPARE_FILES
     if hard != resource.RLIM_INFINITY:
         most = min(most, hard)
     if soft < most:

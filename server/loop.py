@@ -72,14 +72,16 @@ class Loop:
             self.selector.register(listener, selectors.EVENT_READ, listener)
 
     def drain(self) -> Iterator[int]:
-        """Closes the listeners; yields how many connections still wait for an answer, after each turn, while there is time."""
+        """Ends listening; yields how many connections still wait for an answer, after each turn, while there is time."""
         self.alive = False
         for listener in self.listeners:
+            for _ in range(64):  # who waits in the backlog was there in time
+                self._accept(listener)
             with contextlib.suppress(KeyError):  # it rests
                 self.selector.unregister(listener)
             listener.close()
         for connection in self.clients.idle():
-            self._close(connection)
+            connection.until = connection.since + IDLE_S  # its request may be on the way
         until = time.monotonic() + self.config.drain_s
         while time.monotonic() < until:
             yield len(self.clients.all)

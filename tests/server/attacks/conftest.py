@@ -37,12 +37,18 @@ def _connect(url, timeout_s=20):
 
 
 def _read(sock, method="POST"):
-    start = time.monotonic()
-    response = http.client.HTTPResponse(sock, method=method)
-    response.begin()
-    body = response.read()
-    headers = {name.lower(): value for name, value in response.getheaders()}
-    return Answer(response.status, headers, body, time.monotonic() - start)
+    """One answer, and no byte of the next."""
+    start, body = time.monotonic(), b""
+    with sock.makefile("rb", buffering=0) as file:
+        line = file.readline()
+        if not line:
+            raise ConnectionResetError("closed without an answer")
+        fields = http.client.parse_headers(file)
+        length = 0 if method == "HEAD" else int(fields["Content-Length"])
+        while len(body) < length and (more := file.read(length - len(body))):
+            body += more
+    headers = {name.lower(): value for name, value in fields.items()}
+    return Answer(int(line.split()[1]), headers, body, time.monotonic() - start)
 
 
 def _request(data, kind="image/jpeg", path="/classify", **headers):

@@ -1,0 +1,83 @@
+"""S30: a clock that jumps moves no deadline, and hours of half load leave no more memory than minutes of it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+ROOT = Path(__file__).parents[3]
+LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "server").glob("*.py")), ids=lambda path: path.name)
+def test_s30_no_deadline_is_of_the_clock_on_the_wall(path):
+    """time.time() jumps; what is shown to people may use it, but nothing is waited for by it."""
+    waits = [line for line in path.read_text().splitlines() if re.search(r"\btime\.time\(|datetime\.now\(", line)]
+    assert [line for line in waits if re.search(r"until|deadline|left|timeout|[<>]", line)] == []
+
+
+@pytest.fixture
+def jumping(tiny, free_port, tmp_path):
+    """A server whose clock is moved by what is written to a file."""
+    if LIBRARY is None or not shutil.which("faketime"):
+        pytest.skip("faketime is not installed; as root: apt-get install faketime")
+    clock = tmp_path / "clock"
+    clock.write_text("+0")
+    command = [sys.executable, "-m", "imago", "serve", "--bundle", str(tiny), "--listen", f"127.0.0.1:{free_port}"]
+    # The monotonic clock of a real machine does not jump, so it is left alone.
+    faked = {
+        "LD_PRELOAD": str(LIBRARY),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env={**os.environ, **faked})
+    yield f"http://127.0.0.1:{free_port}", clock, process
+    process.terminate()
+    assert process.wait(40) == 0
+
+
+def classify(url, data):
+    return requests.post(url + "/classify", data=data, headers={"Content-Type": "image/jpeg"}, timeout=10).status_code
+
+
+def wait_ready(url):
+    for _ in range(400):
+        try:
+            if requests.get(url + "/readyz", timeout=5).ok:
+                return
+        except requests.ConnectionError:
+            pass
+        time.sleep(0.05)
+
+
+@pytest.mark.soak
+def test_s30_jumps_of_an_hour_fail_no_request(jumping, jpeg):
+    url, clock, process = jumping
+    wait_ready(url)
+    for jump in ("+1h", "-1h", "+3650d", "-10y", "+0"):
+        clock.write_text(jump)
+        until = time.monotonic() + 35  # longer than gunicorn waits for a sign of life
+        while time.monotonic() < until:
+            assert classify(url, jpeg) == 200
+            time.sleep(0.1)
+    assert process.poll() is None
+
+
+@pytest.mark.soak
+def test_s30_fifteen_minutes_of_load_leave_no_memory_behind(target, swarm, request_of, photo, worker, memory):
+    pid, sizes = worker(target), []
+    requests_ = [request_of(photo(640, 480, seed=seed)) for seed in range(4)]
+    for _ in range(15):
+        found, broken = swarm(target.url, requests_, 60)
+        assert (broken, {status for status, *_ in found}) == ([], {200})
+        sizes.append(memory(pid, "VmRSS"))
+    print("\nMB after each minute:", [round(size) for size in sizes])
+    assert max(sizes[-3:]) < sizes[2] * 1.05
