@@ -8,10 +8,14 @@ import time
 from contextlib import contextmanager, suppress
 
 import pytest
+from flask import Flask
 from gunicorn.config import Config
 
 from server.config import read
 from server.loop import Loop
+from server.metrics import Metrics
+from server.models import Models
+from server.operation import Operation
 
 
 class App:
@@ -35,8 +39,9 @@ class App:
 @contextmanager
 def running(**knobs):
     """(a loop in a thread, its application, (bytes) -> a socket that has sent them)."""
-    app, listener = App(), socket.create_server(("127.0.0.1", 0))
-    loop, ended, socks = Loop(app, Config(), read(**{"read_ms": 1000, **knobs})), threading.Event(), []
+    app, listener, config = App(), socket.create_server(("127.0.0.1", 0)), read(**{"read_ms": 1000, **knobs})
+    app.extensions = {"imago.operation": Operation(Flask("app"), config, Metrics(Models(config)))}
+    loop, ended, socks = Loop(app, Config(), config), threading.Event(), []
     loop.listen([listener])
     address = listener.getsockname()
 

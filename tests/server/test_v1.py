@@ -3,12 +3,14 @@
 import base64
 import json
 
+import numpy as np
 import pytest
 
 from bundle import store
 from server.app import create_app
 from server.config import read
 from server.models import Models
+from server.pool import Job
 
 PREDICT = "/v1/models/tiny:predict"
 
@@ -172,8 +174,10 @@ def test_busy_is_503_and_late_is_504(serving, tiny, rows):
     with serving(tiny, deadline_ms=50, queue=1) as app:
         pool = app.extensions["imago"].get("tiny").pool
         pool.close()  # nobody takes from the queue any more
-        answers = [app.test_client().post(PREDICT, json=rows) for _ in range(2)]
+        late = app.test_client().post(PREDICT, json=rows)
         pool._queue.get_nowait()
+        pool._queue.put_nowait(Job(np.zeros(1), float("inf")))
+        answers = [late, app.test_client().post(PREDICT, json=rows)]
     assert [(answer.status_code, list(answer.json)) for answer in answers] == [(504, ["error"]), (503, ["error"])]
 
 
