@@ -3,13 +3,20 @@
 Its own threaded worker parks a thread on each body that does not come.
 """
 
+import contextlib
+import ctypes
 import os
 import threading
+import warnings
 from typing import Any
 
 from gunicorn.workers.base import Worker
 
 from server.loop import Loop
+
+# Of malloc.h: larger blocks go back to the system when they are freed. Left alone, glibc raises this to 32 MB, and each of
+# the request threads then keeps the pixels of the largest picture that it has seen.
+M_MMAP_THRESHOLD, LARGE = -3, 1 << 20
 
 
 class Front(Worker):
@@ -18,6 +25,10 @@ class Front(Worker):
     loop: Loop
 
     def load_wsgi(self) -> None:
+        with contextlib.suppress(AttributeError):  # another C library
+            ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE)
+        # Pillow warns of broken EXIF in ever new words; Python would print and remember each of them.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
         super().load_wsgi()
         self.loop = Loop(self.wsgi, self.cfg, self.wsgi.extensions["imago"].config)
 
