@@ -15,8 +15,10 @@ from gunicorn.workers.base import Worker
 from server.loop import Loop
 
 # Of malloc.h: larger blocks go back to the system when they are freed. Left alone, glibc raises this to 32 MB, and each of
-# the request threads then keeps the pixels of the largest picture that it has seen.
+# the request threads then keeps the pixels of the largest picture that it has seen. Setting it sets the slack at a heap's
+# end back to 128 KB, which costs 40 % of a decode in page faults, so that is set too.
 M_MMAP_THRESHOLD, LARGE = -3, 1 << 20
+M_TRIM_THRESHOLD, SLACK = -1, 16 << 20
 
 
 class Front(Worker):
@@ -27,6 +29,7 @@ class Front(Worker):
     def load_wsgi(self) -> None:
         with contextlib.suppress(AttributeError):  # another C library
             ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE)
+            ctypes.CDLL(None).mallopt(M_TRIM_THRESHOLD, SLACK)
         # Pillow warns of broken EXIF in ever new words; Python would print and remember each of them.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         super().load_wsgi()

@@ -94,9 +94,6 @@ def test_s24_full_disk_does_not_reach_a_raw_body(tiny, free_port, tmp_path, phot
         assert classify(url, photo(2000, 2000, quality=95)).status_code == 200
 
 
-@pytest.mark.xfail(
-    reason="Werkzeug writes parts above 500 KB to a temporary file: its stream factory is to be replaced", strict=False
-)
 def test_s24_full_disk_does_not_reach_a_large_part(tiny, free_port, tmp_path, photo):
     data = photo(4000, 4000, quality=98)
     assert len(data) > 600_000
