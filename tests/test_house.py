@@ -112,5 +112,7 @@ def test_the_readme_shows_every_knob_of_the_server():
 def test_make_help_lists_every_target():
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.search(r"\.PHONY: (.*)", makefile)[1].split())
-    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, timeout=30
+    )
     assert {line.split()[1] for line in done.stdout.splitlines()} == targets
