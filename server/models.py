@@ -16,6 +16,7 @@ from server.errors import NotReady, UnknownModel
 from server.pool import Pool
 from server.stages import current
 
+LOADING = "the models are still loading"
 GOING = "the server is going down"
 
 
@@ -37,7 +38,7 @@ class Models:
     def __init__(self, config: Config) -> None:
         self.config = config
         self._served: dict[str, Served] = {}
-        self._state = "the models are still loading"
+        self._state = LOADING
         self.changing = threading.Lock()  # one version is loaded at a time
         self.last_reload: dict[str, Any] | None = None
         self.parent = 0  # process that tells the others, where there is one
@@ -100,7 +101,7 @@ class Models:
         except ImagoError as error:
             failed(error)
             return
-        if self._state.endswith("loading"):
+        if self._state == LOADING:  # and not told to go down meanwhile
             self._state = ""
         ready(self)
 
