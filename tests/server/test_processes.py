@@ -4,12 +4,9 @@ import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pytest
 import requests
-
-from bundle.write import write
 
 JPEG = {"Content-Type": "image/jpeg"}
 
@@ -47,32 +44,10 @@ def ids(server, count=24):
     return {answer["models"][0]["id"][:8] for answer in found}
 
 
-@pytest.fixture(scope="module")
-def second(tmp_path_factory, parts):
-    return write(tmp_path_factory.mktemp("second"), replace(parts, metrics={"accuracy": 0.95}))
-
-
 @pytest.fixture
-def link(tmp_path, tiny):
-    path = tmp_path / "tiny"
-    path.symlink_to(tiny)
-    return path
-
-
-ADMIN = {"X-API-Key": "a-key-of-the-operator"}
-
-
-def move(link, target):
-    new = link.with_name("new")
-    new.symlink_to(target)
-    new.rename(link)
-
-
-@pytest.fixture
-def server(start, link, tmp_path):
+def server(start, link, admin_file):
     """Two processes that both serve."""
-    (tmp_path / "admin.keys").write_text(ADMIN["X-API-Key"] + "\n")
-    with start(link, processes=2, unready_ms=0, log="text", admin_keys=tmp_path / "admin.keys") as server:
+    with start(link, processes=2, unready_ms=0, log="text", admin_keys=admin_file) as server:
         assert until(lambda: "serves too" in server.log.read_text() and "open http" in server.log.read_text())
         yield server
 
@@ -82,7 +57,7 @@ def test_there_are_as_many_as_asked_for_and_one_greets(server):
     assert server.log.read_text().count("in a browser") == 1
 
 
-def test_sighup_reaches_every_process(server, link, second):
+def test_sighup_reaches_every_process(server, link, second, move):
     before = workers(server)
     move(link, second)
     server.process.send_signal(signal.SIGHUP)
@@ -90,15 +65,15 @@ def test_sighup_reaches_every_process(server, link, second):
     assert (ids(server), workers(server)) == ({second.name[-8:]}, before)
 
 
-def test_reload_by_http_reaches_every_process(server, link, second):
+def test_reload_by_http_reaches_every_process(server, link, second, move, admin):
     move(link, second)
-    answer = requests.post(server.url + "/models/tiny/reload", headers=ADMIN, timeout=20).json()
+    answer = requests.post(server.url + "/models/tiny/reload", headers=admin, timeout=20).json()
     assert (answer["changed"], answer["others_told"]) == (True, True)
     assert until(lambda: server.log.read_text().count(f"{second.name[-8:]} is served from now on") == 2)
     assert ids(server) == {second.name[-8:]}
 
 
-def test_broken_version_ends_no_process(server, link, tiny, tmp_path):
+def test_broken_version_ends_no_process(server, link, tiny, tmp_path, move):
     before = workers(server)
     move(link, tmp_path)
     for _ in range(3):
@@ -117,7 +92,7 @@ def test_killed_process_is_replaced_while_the_other_serves(server, jpeg):
     assert len(workers(server) & before) == 1
 
 
-def test_replacement_that_cannot_load_takes_no_request(server, link, jpeg, tmp_path):
+def test_replacement_that_cannot_load_takes_no_request(server, link, jpeg, tmp_path, move):
     move(link, tmp_path)
     os.kill(min(workers(server)), signal.SIGKILL)
     assert until(lambda: "cannot load, and tries again" in server.log.read_text())

@@ -7,13 +7,11 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pytest
 import requests
 
 from bundle import pull, storage
-from bundle.write import write
 from server.errors import VersionRefused
 from server.versions import Watch, reload
 
@@ -25,37 +23,6 @@ def until(condition, seconds=20):
     while not condition() and time.monotonic() < end:
         time.sleep(0.02)
     return condition()
-
-
-@pytest.fixture(scope="module")
-def second(tmp_path_factory, parts):
-    """The next version of `tiny`."""
-    return write(tmp_path_factory.mktemp("second"), replace(parts, metrics={"accuracy": 0.95}))
-
-
-@pytest.fixture
-def link(tmp_path, tiny):
-    """A name that moves."""
-    path = tmp_path / "tiny"
-    path.symlink_to(tiny)
-    return path
-
-
-ADMIN = {"X-API-Key": "a-key-of-the-operator"}
-
-
-@pytest.fixture
-def admin_file(tmp_path):
-    """The operator's key, as --admin-keys wants it."""
-    (tmp_path / "admin.keys").write_text(ADMIN["X-API-Key"] + "\n")
-    return tmp_path / "admin.keys"
-
-
-def move(link, target):
-    """In one step, as an operator should."""
-    new = link.with_name("new")
-    new.symlink_to(target)
-    new.rename(link)
 
 
 @pytest.fixture
@@ -82,7 +49,7 @@ def engine_threads():
 # ---- one reload ----------------------------------------------------------------------------
 
 
-def test_new_version_takes_over(models, link, second):
+def test_new_version_takes_over(models, link, second, move):
     move(link, second)
     assert reload(models, "tiny")
     assert served_id(models) == second.name[-8:]
@@ -100,14 +67,14 @@ def test_same_version_is_left_as_it_is(models):
     assert models.get("tiny") is before
 
 
-def test_order_of_the_models_stays(serving, link, multi, second):
+def test_order_of_the_models_stays(serving, link, multi, second, move):
     with serving(link, multi) as app:
         move(link, second)
         reload(app.extensions["imago"], "tiny")
         assert [one.manifest.name for one in app.extensions["imago"].all()] == ["tiny", "multi"]
 
 
-def test_broken_version_is_refused_without_a_path_and_the_old_one_stays(models, link, tiny, broken):
+def test_broken_version_is_refused_without_a_path_and_the_old_one_stays(models, link, tiny, broken, move):
     move(link, broken)
     with pytest.raises(VersionRefused) as caught:
         reload(models, "tiny")
@@ -116,7 +83,7 @@ def test_broken_version_is_refused_without_a_path_and_the_old_one_stays(models, 
     assert (served_id(models), models.last_reload["refused"]) == (tiny.name[-8:], reason)
 
 
-def test_version_with_other_golden_answers_is_refused(models, link, second, onnx, resign, tmp_path):
+def test_version_with_other_golden_answers_is_refused(models, link, second, onnx, resign, tmp_path, move):
     path = shutil.copytree(second, tmp_path / "wrong")
     (path / "model.onnx").write_bytes(onnx("Sigmoid"))
     move(link, resign(path))
@@ -124,7 +91,7 @@ def test_version_with_other_golden_answers_is_refused(models, link, second, onnx
         reload(models, "tiny")
 
 
-def test_bundle_of_another_name_is_refused(models, link, multi):
+def test_bundle_of_another_name_is_refused(models, link, multi, move):
     move(link, multi)
     with pytest.raises(VersionRefused, match="is called multi, tiny wanted"):
         reload(models, "tiny")
@@ -136,14 +103,14 @@ def test_bundle_that_has_gone_is_refused(models, link):
         reload(models, "tiny")
 
 
-def test_version_that_the_engine_breaks_on_is_refused_without_its_words(models, link, second, monkeypatch):
+def test_version_that_the_engine_breaks_on_is_refused_without_its_words(models, link, second, monkeypatch, move):
     move(link, second)
     monkeypatch.setattr("bundle.golden.replay", lambda *_: 1 / 0)
     with pytest.raises(VersionRefused, match="it cannot be loaded; the server's log says why$"):
         reload(models, "tiny")
 
 
-def test_refused_reason_is_in_version(serving, link, broken):
+def test_refused_reason_is_in_version(serving, link, broken, move):
     with serving(link) as app:
         move(link, broken)
         with pytest.raises(VersionRefused):
@@ -155,7 +122,7 @@ def test_refused_reason_is_in_version(serving, link, broken):
 # ---- who still holds the old one -----------------------------------------------------------
 
 
-def test_request_that_holds_the_old_version_finishes_on_it(models, link, second, jpeg):
+def test_request_that_holds_the_old_version_finishes_on_it(models, link, second, jpeg, move):
     old = models.get("tiny")
     move(link, second)
     reload(models, "tiny")
@@ -163,7 +130,7 @@ def test_request_that_holds_the_old_version_finishes_on_it(models, link, second,
     assert old.pool.row(old.model.prepare(jpeg), timeout_s=10).shape == (3,)
 
 
-def test_old_threads_end_when_nobody_holds_them(models, link, second):
+def test_old_threads_end_when_nobody_holds_them(models, link, second, move):
     before = set(models.get("tiny").pool._threads)
     move(link, second)
     reload(models, "tiny")
@@ -172,7 +139,7 @@ def test_old_threads_end_when_nobody_holds_them(models, link, second):
     assert models.alive()
 
 
-def test_refused_version_leaves_no_threads(models, link, multi):
+def test_refused_version_leaves_no_threads(models, link, multi, move):
     before = engine_threads()
     move(link, multi)
     with pytest.raises(VersionRefused):
@@ -189,13 +156,13 @@ def watch(models):
     return Watch(models, queue.SimpleQueue())
 
 
-def test_watch_takes_a_new_version(watch, models, link, second):
+def test_watch_takes_a_new_version(watch, models, link, second, move):
     move(link, second)
     watch.look()
     assert served_id(models) == second.name[-8:]
 
 
-def test_watch_tries_a_bad_version_once(watch, models, link, broken):
+def test_watch_tries_a_bad_version_once(watch, models, link, broken, move):
     move(link, broken)
     watch.look()
     models.last_reload = None
@@ -203,7 +170,7 @@ def test_watch_tries_a_bad_version_once(watch, models, link, broken):
     assert models.last_reload is None
 
 
-def test_watch_tries_again_when_a_half_copied_bundle_is_whole(watch, models, link, second, tmp_path):
+def test_watch_tries_again_when_a_half_copied_bundle_is_whole(watch, models, link, second, tmp_path, move):
     half = shutil.copytree(second, tmp_path / "half")
     (half / "labels.txt").unlink()
     move(link, half)
@@ -236,10 +203,10 @@ def test_watch_outlives_storage_that_is_away(serving, s3, tiny, tmp_path, monkey
 # ---- by HTTP -------------------------------------------------------------------------------
 
 
-def test_admin_reloads_by_http(serving, link, tiny, second, admin_file):
+def test_admin_reloads_by_http(serving, link, tiny, second, admin_file, move, admin):
     with serving(link, admin_keys=admin_file) as app:
         move(link, second)
-        answer = app.test_client().post("/models/tiny/reload", headers=ADMIN)
+        answer = app.test_client().post("/models/tiny/reload", headers=admin)
     assert answer.json["before"][:8] == tiny.name[-8:]
     assert answer.json | {"before": ""} == {
         "name": "tiny",
@@ -250,10 +217,10 @@ def test_admin_reloads_by_http(serving, link, tiny, second, admin_file):
     }
 
 
-def test_refused_version_is_a_409(serving, link, broken, admin_file):
+def test_refused_version_is_a_409(serving, link, broken, admin_file, move, admin):
     with serving(link, admin_keys=admin_file) as app:
         move(link, broken)
-        answer = app.test_client().post("/models/tiny/reload", headers=ADMIN)
+        answer = app.test_client().post("/models/tiny/reload", headers=admin)
     assert (answer.status_code, answer.json["code"], "/tmp" in answer.text) == (409, "version-refused", False)
 
 
@@ -262,9 +229,9 @@ def test_nobody_may_by_default(client):
     assert (answer.status_code, answer.json["code"]) == (403, "forbidden")
 
 
-def test_unknown_model_is_a_404_for_the_admin(serving, link, admin_file):
+def test_unknown_model_is_a_404_for_the_admin(serving, link, admin_file, admin):
     with serving(link, admin_keys=admin_file) as app:
-        assert app.test_client().post("/models/cats/reload", headers=ADMIN).json["code"] == "unknown-model"
+        assert app.test_client().post("/models/cats/reload", headers=admin).json["code"] == "unknown-model"
 
 
 # ---- a real server -------------------------------------------------------------------------
@@ -278,14 +245,14 @@ def now_serves(server, path):
     return version(server)["models"][0]["id"][:8] == path.name[-8:]
 
 
-def test_sighup_loads_the_new_version(start, link, second):
+def test_sighup_loads_the_new_version(start, link, second, move):
     with start(link, unready_ms=0) as server:
         move(link, second)
         server.process.send_signal(signal.SIGHUP)
         assert until(lambda: now_serves(server, second))
 
 
-def test_sighup_with_a_broken_version_leaves_the_old_one(start, link, tiny, broken, jpeg):
+def test_sighup_with_a_broken_version_leaves_the_old_one(start, link, tiny, broken, jpeg, move):
     with start(link, unready_ms=0) as server:
         move(link, broken)
         server.process.send_signal(signal.SIGHUP)
@@ -294,7 +261,7 @@ def test_sighup_with_a_broken_version_leaves_the_old_one(start, link, tiny, brok
         assert requests.post(server.url + "/classify", data=jpeg, headers=JPEG, timeout=10).ok
 
 
-def test_watch_needs_no_signal(start, link, second):
+def test_watch_needs_no_signal(start, link, second, move):
     with start(link, unready_ms=0, watch_s=0.1) as server:
         move(link, second)
         assert until(lambda: now_serves(server, second))
@@ -311,7 +278,7 @@ def requests_children(pid):
         return [int(word) for word in file.read().split()]
 
 
-def reloads_under_load(server, link, versions, jpeg, count):
+def reloads_under_load(server, link, versions, jpeg, count, *, move, admin):
     """Statuses of all requests that were sent meanwhile by four clients."""
     ended = threading.Event()
 
@@ -328,25 +295,27 @@ def reloads_under_load(server, link, versions, jpeg, count):
         try:
             for n in range(count):
                 move(link, versions[n % len(versions)])
-                assert requests.post(server.url + "/models/tiny/reload", headers=ADMIN, timeout=30).json()["changed"]
+                assert requests.post(server.url + "/models/tiny/reload", headers=admin, timeout=30).json()["changed"]
         finally:
             ended.set()
     return [status for job in jobs for status in job.result()]
 
 
-def test_reloads_under_load_fail_no_request(start, link, tiny, second, jpeg, admin_file):
+def test_reloads_under_load_fail_no_request(start, link, tiny, second, jpeg, admin_file, move, admin):
     with start(link, unready_ms=0, admin_keys=admin_file) as server:
-        statuses = reloads_under_load(server, link, [second, tiny], jpeg, 6)
+        statuses = reloads_under_load(server, link, [second, tiny], jpeg, 6, move=move, admin=admin)
     assert len(statuses) > 20
     assert set(statuses) == {200}
 
 
 @pytest.mark.soak
-def test_100_reloads_under_load_keep_the_memory(start, link, tiny, second, jpeg, admin_file):
+def test_100_reloads_under_load_keep_the_memory(start, link, tiny, second, jpeg, admin_file, move, admin):
     with start(link, unready_ms=0, admin_keys=admin_file) as server:
-        statuses = reloads_under_load(server, link, [second, tiny], jpeg, 20)  # until the allocator has what it wants
+        statuses = reloads_under_load(
+            server, link, [second, tiny], jpeg, 20, move=move, admin=admin
+        )  # until the allocator has what it wants
         before = memory_kb(server)
-        statuses += reloads_under_load(server, link, [second, tiny], jpeg, 100)
+        statuses += reloads_under_load(server, link, [second, tiny], jpeg, 100, move=move, admin=admin)
         after = memory_kb(server)
     assert set(statuses) == {200}
     assert after <= before * 1.05
