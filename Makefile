@@ -23,8 +23,8 @@ serve: $(UV) ## serve the embedded default (BUNDLES="DIR ..." for yours) on http
 test: setup ## all tests; those that need a browser or data that is not there skip with their reason
 	$(BIN)/pytest
 
-soak: setup ## the attacks that take minutes: fuzz, floods, clock jumps (faketime, where Debian's is installed)
-	$(BIN)/pytest -m soak -s tests/server/attacks
+soak: setup ## what takes minutes: fuzz, floods, 100 reloads, clock jumps (faketime, where Debian's is installed)
+	$(BIN)/pytest -m soak -s tests/server
 
 check: setup ## formatting, lint, types
 	$(BIN)/ruff format --check .
