@@ -13,6 +13,9 @@ from server.wire import Incoming
 
 log = logging.getLogger("imago.server")
 
+# As a number: or-ing the flags of the module makes an object of an enumeration each time.
+DONTWAIT, PEEK = int(socket.MSG_DONTWAIT), int(socket.MSG_PEEK)
+
 
 class Connection:
     """`reading` a request (or idle before one), `running` it in a thread, `writing` what its client was too slow to
@@ -27,6 +30,7 @@ class Connection:
         self.dropped = 0
         self.counted = 0  # bytes in memory, as the loop has added them up
         self.quick = False
+        self.events = 0  # that the loop waits for, of selectors.EVENT_*
         self.keep = False  # open for another request
         self.out = memoryview(b"")  # of an answer, what the socket has not taken yet
 
@@ -41,7 +45,7 @@ class Connection:
     def receive(self, most: int, flags: int = 0) -> bytes | None:
         """None where nothing has come, empty where the client has gone."""
         try:
-            return self.sock.recv(most, flags | socket.MSG_DONTWAIT)
+            return self.sock.recv(most, flags | DONTWAIT)
         except BlockingIOError:
             return None
         except OSError:
@@ -50,7 +54,7 @@ class Connection:
     def send(self, data: bytes | memoryview) -> bool:
         """Whether the socket took all of it at once; what it did not take is then in `out`. Raises OSError."""
         try:
-            sent = self.sock.send(data, socket.MSG_DONTWAIT)
+            sent = self.sock.send(data, DONTWAIT)
         except BlockingIOError:
             sent = 0
         self.out = memoryview(data)[sent:]

@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import os
 import threading
+import time
 import warnings
 from typing import Any
 
@@ -21,10 +22,27 @@ M_MMAP_THRESHOLD, LARGE = -3, 1 << 20
 M_TRIM_THRESHOLD, SLACK = -1, 16 << 20
 
 
+# The parent kills a worker that has said nothing for half a minute.
+NOTIFY_S = 1.0
+
+
+class Settings:
+    """gunicorn's configuration, each of its values looked up once: a request asks for twenty, and each costs a call or three."""
+
+    def __init__(self, cfg: Any) -> None:
+        self._cfg = cfg
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._cfg, name)
+        setattr(self, name, value)
+        return value
+
+
 class Front(Worker):
     """Runs the loop until a SIGTERM, and then until every request that came before has its answer."""
 
     loop: Loop
+    said = 0.0
 
     def load_wsgi(self) -> None:
         with contextlib.suppress(AttributeError):  # another C library
@@ -33,7 +51,7 @@ class Front(Worker):
         # Pillow warns of broken EXIF in ever new words; Python would print and remember each of them.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         super().load_wsgi()
-        self.loop = Loop(self.wsgi, self.cfg, self.wsgi.extensions["imago"].config)
+        self.loop = Loop(self.wsgi, Settings(self.cfg), self.wsgi.extensions["imago"].config)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """A SIGTERM makes it unready first, and closes the listener a moment later, when the orchestrator has noticed."""
@@ -51,9 +69,14 @@ class Front(Worker):
         self.loop.listen(self.sockets)
         while self.alive and self.ppid == os.getppid():
             self.loop.turn()
-            self.notify()
+            self._say_alive()
         for left in self.loop.drain():
-            self.notify()
+            self._say_alive()
             if not left:
                 break
         self.loop.close()
+
+    def _say_alive(self) -> None:
+        if (now := time.monotonic()) - self.said > NOTIFY_S:
+            self.said = now
+            self.notify()

@@ -5,6 +5,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import structlog
@@ -81,11 +82,20 @@ _STAMPS: list[Processor] = [
 _request: structlog.stdlib.BoundLogger = structlog.wrap_logger(
     logging.getLogger("imago.request"),
     wrapper_class=structlog.stdlib.BoundLogger,
-    processors=[structlog.stdlib.filter_by_level, *_STAMPS, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    processors=[
+        structlog.stdlib.filter_by_level,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
 ).bind()
 
 
-def request(status: int, /, **fields: Any) -> None:
-    """The one line of a request."""
+def request(status: int, now: float, /, **fields: Any) -> None:
+    """The one line of a request that was answered at `now`, of time.time()."""
     say: Callable[..., Any] = _request.info if status < 500 else _request.warning
-    say("request", **fields)
+    say("request", time=_iso(now), **fields)
+
+
+def _iso(now: float) -> str:
+    """As structlog's TimeStamper writes it."""
+    return f"{datetime.fromtimestamp(now, UTC).replace(tzinfo=None).isoformat()}Z"

@@ -19,7 +19,7 @@ from bundle.engine import cores
 from bundle.errors import Busy, ImagoError
 from server.clients import Clients
 from server.config import Config
-from server.connection import Connection, serve
+from server.connection import PEEK, Connection, serve
 from server.errors import STATUS, TooSlow, refusal
 from server.operation import Operation
 from server.wire import Incoming
@@ -90,6 +90,7 @@ class Loop:
     def close(self) -> None:
         for threads in (self.threads, self.quick):
             threads.shutdown(wait=False, cancel_futures=True)
+        self.operation.clerk.write()
 
     def wake(self) -> None:
         """From any thread: there is something to do."""
@@ -155,14 +156,21 @@ class Loop:
         """Waits for the connection's next request."""
         connection.enter("reading", patience_s)
         connection.incoming = Incoming(self.cfg, connection.peer, self.config.max_body_mb << 20)
-        self._register(connection)
+        self._await(connection)
         if rest:
             self._received(connection, rest)
 
-    def _register(self, connection: Connection, events: int = selectors.EVENT_READ) -> None:
-        """Where a running request's client has spoken, it is not registered."""
-        known = connection.sock in self.selector.get_map()
-        (self.selector.modify if known else self.selector.register)(connection.sock, events, connection)
+    def _await(self, connection: Connection, events: int = selectors.EVENT_READ) -> None:
+        """Is told of such events; of a running request's, until its client has spoken. 0: of none."""
+        if events == connection.events:
+            return
+        if not events:
+            self.selector.unregister(connection.sock)
+        elif connection.events:
+            self.selector.modify(connection.sock, events, connection)
+        else:
+            self.selector.register(connection.sock, events, connection)
+        connection.events = events
 
     def _ready(self, connection: Connection) -> None:
         if connection.state == "running":
@@ -217,10 +225,10 @@ class Loop:
 
     def _peek(self, connection: Connection) -> None:
         """A running request's client says something: it has gone, or it sends the next request already, which waits."""
-        data = connection.receive(1, socket.MSG_PEEK)
+        data = connection.receive(1, PEEK)
         if data is None:
             return
-        self.selector.unregister(connection.sock)
+        self._await(connection, 0)
         if not data:
             connection.gone.set()
 
@@ -280,7 +288,7 @@ class Loop:
         if connection.out:
             connection.enter("writing", self.config.read_ms / 1000)
             self.clients.count(connection, len(connection.out) + len(connection.incoming.rest))
-            self._register(connection, selectors.EVENT_WRITE)
+            self._await(connection, selectors.EVENT_WRITE)
         else:
             self._next(connection)
 
@@ -292,7 +300,7 @@ class Loop:
             self._close(connection)
             return
         if whole:
-            self.selector.unregister(connection.sock)
+            self._await(connection, 0)
             self._next(connection)
 
     def _next(self, connection: Connection) -> None:
@@ -306,7 +314,7 @@ class Loop:
 
     def _close(self, connection: Connection) -> None:
         with contextlib.suppress(KeyError, ValueError):
-            self.selector.unregister(connection.sock)
+            self._await(connection, 0)
         connection.sock.close()
         connection.state = "closed"
         self.clients.discard(connection)

@@ -24,6 +24,7 @@ SHED = ("loop", "queue", "expired", "slow")
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
+    current_app.extensions["imago.operation"].clerk.write()
     text = prometheus_client.generate_latest(current_app.extensions["imago.metrics"].registry)
     return Response(text, content_type=prometheus_client.CONTENT_TYPE_LATEST)
 

@@ -1,12 +1,14 @@
 """What is done around every request: who may, what it cost, its line in the log."""
 
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Flask, Response, g, request
 
 from bundle.errors import Busy, ImagoError
-from server import cors, logs, metrics, stages, trace
+from server import cors, logs, metrics, trace
+from server import stages as times
+from server.clerk import Clerk
 from server.config import Config
 from server.errors import TooSlow
 from server.keys import Keys
@@ -33,10 +35,30 @@ def install(app: Flask, config: Config, models: Models) -> None:
     app.teardown_request(operation.teardown)
 
 
+class Done(NamedTuple):
+    """A request that has its answer."""
+
+    now: float  # of time.time()
+    method: str
+    route: str
+    path: str
+    status: int
+    code: str | None
+    shed: str  # the reason that is counted
+    request_id: str
+    trace_id: str
+    # Only of those that came to the application.
+    seconds: float = 0.0
+    length: int = 0  # of the body, in bytes
+    stages: times.Stages | None = None
+
+
 class Operation:
     def __init__(self, app: Flask, config: Config, metrics: Metrics) -> None:
         self.metrics = metrics
-        self._app = app
+        self.clerk = Clerk()
+        # Those without a variable part, which are all that the loop can tell.
+        self._rules = {rule.rule for rule in app.url_map.iter_rules() if not rule.arguments}
         self._keys = Keys(config)
         self._origins = config.cors_origins
 
@@ -44,7 +66,7 @@ class Operation:
 
     def begin(self) -> Response | None:
         """Raises CrossOrigin, Unauthorized, Forbidden."""
-        g.stages = stages.begin()
+        g.stages = times.begin()
         g.traceparent, g.trace_id = trace.parent(request.headers.get("traceparent", ""))
         g.counted = request.path not in QUIET
         if g.counted:
@@ -62,15 +84,23 @@ class Operation:
             response.headers["WWW-Authenticate"] = 'Bearer realm="imago"'
         if g.traceparent:
             response.headers["traceparent"] = g.traceparent
-        seconds = time.monotonic() - request.environ["imago.start"]
-        route = _rule() or "other"
-        self.metrics.count(route, request.method, response.status_code)
-        self.metrics.took(route, seconds, g.stages)
         gone = request.environ["imago.gone"]
-        if g.get("code") in SHED and not (gone and gone.is_set):
-            self.metrics.shed(SHED[g.code])
-        if response.status_code >= 400 or request.path not in QUIET:
-            logs.request(response.status_code, **_fields(route, response.status_code, seconds))
+        code = g.get("code")
+        done = Done(
+            now=time.time(),
+            method=request.method,
+            route=_rule() or "other",
+            path=request.path,
+            status=response.status_code,
+            code=code,
+            shed="" if gone and gone.is_set else SHED.get(code, ""),
+            request_id=request.environ["imago.request_id"],
+            trace_id=g.trace_id,
+            seconds=time.monotonic() - request.environ["imago.start"],
+            length=request.content_length or 0,
+            stages=g.stages,
+        )
+        self.clerk.note(lambda: self._write(done))
         return response
 
     def teardown(self, _error: BaseException | None) -> None:
@@ -82,51 +112,55 @@ class Operation:
     def refused(self, head: Any, status: int, error: ImagoError) -> str:
         """Counts it, writes its line and gives its request id; `head` is gunicorn's, or None where it never came."""
         headers = dict(head.headers) if head else {}
-        request_id = trace.request_id(headers.get("X-REQUEST-ID", ""))
-        method, path = (head.method or "", head.path or "") if head else ("", "")
-        route = self._route(path)
-        if isinstance(error, Busy | TooSlow):
-            self.metrics.shed("loop" if isinstance(error, Busy) else "slow")
-        self.metrics.count(route, method, status)
-        logs.request(
-            status,
-            method=logs.clean(method, 20),
-            route=route,
-            path=logs.clean(path, LONGEST_PATH),
+        path = (head.path if head else "") or ""
+        done = Done(
+            now=time.time(),
+            method=(head.method if head else "") or "",
+            route=path if path in self._rules else "other",
+            path=path,
             status=status,
             code=error.code,
-            request_id=request_id,
+            shed={Busy: "loop", TooSlow: "slow"}.get(type(error), ""),
+            request_id=trace.request_id(headers.get("X-REQUEST-ID", "")),
             trace_id=trace.parent(headers.get("TRACEPARENT", ""))[1],
         )
-        return request_id
+        self.clerk.note(lambda: self._write(done))
+        return done.request_id
 
-    def _route(self, path: str) -> str:
-        """Of the rules without a variable part, which are all that the loop can tell."""
-        return path if any(rule.rule == path for rule in self._app.url_map.iter_rules()) else "other"
+    def _write(self, done: "Done") -> None:
+        """In the clerk's thread."""
+        self.metrics.count(done.route, done.method, done.status)
+        if done.stages:
+            self.metrics.took(done.route, done.seconds, done.stages)
+        if done.shed:
+            self.metrics.shed(done.shed)
+        if done.status >= 400 or done.path not in QUIET:
+            logs.request(done.status, done.now, **_fields(done))
 
 
 def _rule() -> str:
     return request.url_rule.rule if request.url_rule else ""
 
 
-def _fields(route: str, status: int, seconds: float) -> dict[str, Any]:
-    record: stages.Stages = g.stages
-    return {
-        "method": logs.clean(request.method, 20),
-        "route": route,
-        "path": logs.clean(request.path, LONGEST_PATH),
-        "status": status,
-        "code": g.get("code"),
-        "ms": _ms([seconds]),
-        "decode_ms": _ms(record.decode),
-        "queue_ms": _ms(record.queue),
-        "engine_ms": _ms(record.engine),
-        "bytes_in": request.content_length or 0,
-        "pictures": record.pictures,
-        "model": record.model,
-        "request_id": request.environ["imago.request_id"],
-        "trace_id": g.trace_id,
+def _fields(done: Done) -> dict[str, Any]:
+    fields = {
+        "method": logs.clean(done.method, 20),
+        "route": done.route,
+        "path": logs.clean(done.path, LONGEST_PATH),
+        "status": done.status,
+        "code": done.code,
     }
+    if done.stages:
+        fields |= {
+            "ms": _ms([done.seconds]),
+            "decode_ms": _ms(done.stages.decode),
+            "queue_ms": _ms(done.stages.queue),
+            "engine_ms": _ms(done.stages.engine),
+            "bytes_in": done.length,
+            "pictures": done.stages.pictures,
+            "model": done.stages.model,
+        }
+    return fields | {"request_id": done.request_id, "trace_id": done.trace_id}
 
 
 def _ms(seconds: list[float]) -> float | None:

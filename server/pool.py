@@ -167,7 +167,7 @@ class Pool:
         for job in jobs:
             job.began = began
         try:
-            return self._run(np.stack([job.pixels for job in jobs]))
+            return self._run(jobs[0].pixels[None] if len(jobs) == 1 else np.stack([job.pixels for job in jobs]))
         finally:
             del self._running[threading.get_ident()]
             with self._lock:

@@ -130,7 +130,7 @@ def test_trace_of_an_error_passes_for_no_line(written, capsys, form):
 
 def test_text_is_one_line_with_quoted_values(written, capsys):
     written("text")
-    logs.request(200, path=logs.clean('/a b="c"\n', 200), status=200, code=None, model="größe")
+    logs.request(200, 0.0, path=logs.clean('/a b="c"\n', 200), status=200, code=None, model="größe")
     time, *rest = capsys.readouterr().err.rstrip("\n").split(" ", 3)
     assert rest == ["info", "request", r'path="/a b=\"c\"\\u000a" status=200 model="gr\u00f6\u00dfe"']
 
@@ -138,7 +138,7 @@ def test_text_is_one_line_with_quoted_values(written, capsys):
 @pytest.mark.parametrize(("status", "level"), [(200, "info"), (404, "info"), (503, "warning")])
 def test_what_went_wrong_here_is_a_warning(written, capsys, status, level):
     written("json")
-    logs.request(status, status=status)
+    logs.request(status, 0.0, status=status)
     assert json.loads(capsys.readouterr().err)["level"] == level
 
 
