@@ -4,57 +4,36 @@
 """
 
 import os
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date
-from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import requests
-from PIL import Image
 
-from bench.skeleton import IMAGO, ROOT, children, free_port, resident, running
+from bench.load import Load, Target, crowd, photo, wrk
+from bench.skeleton import IMAGO, ROOT, free_port, resident, running
 
-SECONDS = 6
-SIZE = 224
+ROUNDS, SECONDS, SIZE = 3, 6, 224
+REQUESTS = 10_000  # for the memory
 PEERS = ROOT / ".peers"
-TICKS = os.sysconf("SC_CLK_TCK")
-
-
-class Load(NamedTuple):
-    """What wrk saw, and what it cost the server."""
-
-    rate: float  # images/s
-    p50: float  # ms
-    p99: float
-    failed: int
-    cpu: float  # ms of all processes an answered image
-
-
-class Target(NamedTuple):
-    home: Path  # for the client's script and body
-    url: str
-    pid: int
+Row = tuple[str, str, str]  # what, figure, goal
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        bundle = model(home)
-        small, large = photo(30_000), photo(500_000)
-        raw = raw_loop(bundle, small)
-        rows = [
-            ("raw loop, one thread: decode, preprocess, MobileNet 1.0 at 224, 30 KB", f"{raw:.2f} CPU-ms an image", "")
-        ]
-        rows += ours(home, bundle, small, large, raw)
+        bundle = model(home, "mobilenet", "MobileNet")
+        rows = [*against_peers(home, bundle), *alone(home, bundle), *inception(home)]
     section = "\n".join(
         [f"## {date.today()}: serving ({os.cpu_count()} cores)", "", "| what | figure | goal |", "|---|---|---|"]
         + [f"| {what} | {figure} | {goal} |" for what, figure, goal in rows]
@@ -64,144 +43,223 @@ def main() -> None:
     results.write_text(f"{results.read_text().rstrip()}\n\n{section}\n")
 
 
-def ours(home: Path, bundle: Path, small: bytes, large: bytes, raw: float) -> list[tuple[str, str, str]]:
-    """Every server in turn with each load, three rounds, medians; so a noisy minute meets all of them."""
-    servers = {"imago": lambda port: [*IMAGO, "serve", "--bundle", str(bundle), "--listen", f"127.0.0.1:{port}"]}
+# ---- beside the raw loop and the peers ------------------------------------------------------
+
+
+def against_peers(home: Path, bundle: Path) -> list[Row]:
+    """Raw loop and every server in turn with each load, some rounds, medians; so a noisy minute meets all of them."""
+    small, large = photo(30_000), photo(500_000)
+    seen: dict[tuple[str, str], list[Load]] = {}
+    raw: list[float] = []
+    servers = commands(bundle)
+    for _ in range(ROUNDS):
+        for name, command in servers.items():
+            raw.append(raw_loop(bundle, small)[0])
+            with serving(command(port := free_port()), port, small, environment(home, bundle)) as pid:
+                target = Target(home, f"http://127.0.0.1:{port}/classify", pid)
+                for load, kind, body in (
+                    ("multipart 30 KB", "multipart", small),
+                    ("multipart 500 KB", "multipart", large),
+                    ("raw 30 KB", "raw", small),
+                ):
+                    if name == "imago" or kind == "multipart":
+                        seen.setdefault((name, load), []).append(wrk(target, kind, body, 8, SECONDS))
+    middle = {
+        key: Load(*(statistics.median(values) for values in zip(*loads, strict=True))) for key, loads in seen.items()
+    }
+    return [
+        (
+            "raw loop, one thread: decode, preprocess, MobileNet 1.0 at 224, 30 KB",
+            f"{statistics.median(raw):.2f} CPU-ms an image",
+            "",
+        ),
+        *((f"{name}, {load}, 8 connections", told(one), "") for (name, load), one in middle.items()),
+        *ratios(middle, statistics.median(raw), [name for name in servers if name != "imago"]),
+    ]
+
+
+def ratios(middle: dict[tuple[str, str], Load], raw: float, peers: list[str]) -> list[Row]:
+    eight, form = middle["imago", "raw 30 KB"], middle["imago", "multipart 30 KB"]
+    rows = [
+        (
+            "CPU an image over the raw loop: raw body / multipart",
+            f"{eight.cpu / raw:.2f} / {form.cpu / raw:.2f}",
+            "<= 1.08 / <= 1.12",
+        )
+    ]
+    for size, goal in (("30 KB", ">= 1.2"), ("500 KB", ">= 1.15")):
+        load = f"multipart {size}"
+        best = max((middle[name, load].rate for name in peers), default=float("nan"))
+        figure = f"{middle['imago', load].rate / best:.2f}"
+        rows.append((f"images/s over the better peer, {load}", figure, goal))
+    return [*rows, ("p99 over p50, 8 connections", f"{eight.p99 / eight.p50:.2f}", "<= 1.5")]
+
+
+def told(one: Load) -> str:
+    return f"{one.rate:.0f} images/s, p50 {one.p50:.1f} ms, p99 {one.p99:.1f} ms, {one.cpu:.2f} CPU-ms, {one.failed:.0f} not 2xx"
+
+
+def commands(bundle: Path) -> dict:
+    found = {"imago": lambda port: [*IMAGO, "serve", "--bundle", str(bundle), "--listen", f"127.0.0.1:{port}"]}
     if (PEERS / "litserve").is_dir():
-        servers["LitServe"] = lambda port: [
-            str(PEERS / "litserve/bin/python"),
-            str(ROOT / "bench/peers/litserve_app.py"),
-            str(bundle / "model.onnx"),
-            str(port),
-            str(SIZE),
-        ]
+        script, python = str(ROOT / "bench/peers/litserve_app.py"), str(PEERS / "litserve/bin/python")
+        found["LitServe"] = lambda port: [python, script, str(bundle / "model.onnx"), str(port), str(SIZE)]
     if (PEERS / "bentoml").is_dir():
-        servers["BentoML"] = lambda port: [
-            str(PEERS / "bentoml/bin/bentoml"),
-            "serve",
-            "bentoml_app:Classifier",
-            "--port",
-            str(port),
-            "--working-dir",
-            str(ROOT / "bench/peers"),
-        ]
-    env = os.environ | {
+        serve = [str(PEERS / "bentoml/bin/bentoml"), "serve", "bentoml_app:Classifier"]
+        found["BentoML"] = lambda port: [*serve, "--port", str(port), "--working-dir", str(ROOT / "bench/peers")]
+    return found
+
+
+def environment(home: Path, bundle: Path) -> dict[str, str]:
+    return os.environ | {
         "PEER_MODEL": str(bundle / "model.onnx"),
         "PEER_SIZE": str(SIZE),
         "BENTOML_DO_NOT_TRACK": "1",
         "BENTOML_HOME": str(home / "bento"),
         "BENTOML_HOST": "127.0.0.1",
     }
-    seen: dict[tuple[str, str], list[Load]] = {}
-    memory: list[str] = []
-    for _ in range(3):
-        for name, command in servers.items():
-            with serving(command(port := free_port()), port, small, env) as pid:
-                url = f"http://127.0.0.1:{port}/classify"
-                target = Target(home, url, pid)
-                for load, (kind, body) in {
-                    "multipart 30 KB": ("multipart", small),
-                    "multipart 500 KB": ("multipart", large),
-                    "raw 30 KB": ("raw", small),
-                }.items():
-                    if name == "imago" or kind == "multipart":
-                        seen.setdefault((name, load), []).append(wrk(target, kind, body, 8))
-                if name == "imago":
-                    before = resident(pid)
-                    crowd = wrk(target, "raw", small, 200)
-                    memory.append(f"{resident(pid):.0f} MB ({resident(pid) - before:+.0f} under 200 connections)")
-                    seen.setdefault((name, "crowd"), []).append(crowd)
-                    poison = poisoned(url, small)
-    middle = {
-        key: Load(*(statistics.median(values) for values in zip(*loads, strict=True))) for key, loads in seen.items()
-    }
-    rows = []
-    for (name, load), one in middle.items():
+
+
+# ---- by itself ------------------------------------------------------------------------------
+
+
+def alone(home: Path, bundle: Path) -> list[Row]:
+    small = photo(30_000)
+    with serving(commands(bundle)["imago"](port := free_port()), port, small, environment(home, bundle)) as pid:
+        target = Target(home, f"http://127.0.0.1:{port}/classify", pid)
+        rows = [memory(target, small), *crowds(target.url, small)]
         rows.append(
-            (
-                f"{name}, {load}, {200 if load == 'crowd' else 8} connections",
-                f"{one.rate:.0f} images/s, p50 {one.p50:.1f} ms, p99 {one.p99:.1f} ms, {one.cpu:.2f} CPU-ms, {one.failed:.0f} not 2xx",
-                "",
-            )
+            ("good requests that fail while 2 of 10 clients send broken JPEGs", poisoned(target.url, small), "0")
         )
-    rows.append(
-        (
-            "CPU an image over the raw loop: raw body / multipart",
-            f"{middle['imago', 'raw 30 KB'].cpu / raw:.2f} / {middle['imago', 'multipart 30 KB'].cpu / raw:.2f}",
-            "<= 1.08 / <= 1.12",
-        )
-    )
-    for size, goal in (("30 KB", ">= 1.2"), ("500 KB", ">= 1.15")):
-        best = max(
-            (middle[name, f"multipart {size}"].rate for name in servers if name != "imago"), default=float("nan")
-        )
-        rows.append(
-            (
-                f"images/s over the better peer, multipart {size}",
-                f"{middle['imago', f'multipart {size}'].rate / best:.2f}",
-                goal,
-            )
-        )
-    eight = middle["imago", "raw 30 KB"]
-    rows.append(("p99 over p50, 8 connections", f"{eight.p99 / eight.p50:.2f}", "<= 1.5"))
-    rows.append(("resident memory, both processes", memory[-1], "<= 230 MB"))
-    rows.append(("good requests that fail while 2 of 10 clients send broken JPEGs", poison, "0"))
+        rows.append(("in-flight requests answered on SIGTERM", terminated(target, small), "all"))
     return rows
 
 
-def model(home: Path) -> Path:
-    """A MobileNet 1.0 at 224 with random weights: speed does not hang on what they are."""
-    weights = home / "random.weights.h5"
-    code = f"import keras; keras.utils.set_random_seed(0); keras.applications.MobileNet(weights=None).save_weights({str(weights)!r})"
+def memory(target: Target, body: bytes) -> Row:
+    """After a tenth of the requests and after all of them."""
+    done, seen = 0, []
+    for wanted in (REQUESTS // 10, REQUESTS):
+        while done < wanted:
+            done += int(SECONDS * wrk(target, "raw", body, 8, SECONDS).rate)
+        seen.append((done, resident(target.pid)))
+    (few, before), (many, after) = seen
+    figure = f"{after:.0f} MB after {many}, {after - before:+.1f} MB since request {few}"
+    return "resident memory, both processes", figure, "<= 230 MB, slope 0"
+
+
+def crowds(url: str, body: bytes) -> list[Row]:
+    """200 connections: those who wait a second when they are told to, and those who send again at once."""
+    rows = []
+    for patient in (True, False):
+        found = crowd(url, body, 200, 2 * SECONDS, patient=patient)
+        good, shed = found.get(200, []), found.get(503, [])
+        parts = [f"{len(good)} accepted, p99 {percentile(good, 99):.0f} ms", f"{len(shed)} shed"]
+        if shed:
+            parts.append(f"p50 {percentile(shed, 50):.1f}, p99 {percentile(shed, 99):.1f} ms")
+        parts.append(f"other statuses: {sorted({*found} - {200, 503}) or 'none'}")
+        what = "clients that heed Retry-After" if patient else "clients that send again at once"
+        rows.append(
+            (f"200 connections, {what}", ", ".join(parts), "p99 <= the deadline (10 s), the rest shed in < 10 ms")
+        )
+    return rows
+
+
+def percentile(values: list[float], rank: int) -> float:
+    return float(np.percentile(values, rank)) if values else float("nan")
+
+
+def poisoned(url: str, picture: bytes) -> str:
+    """Ten clients for a few seconds, two of them with broken JPEGs."""
+
+    def client(number: int) -> list[int]:
+        data = picture[: len(picture) // 2] if number < 2 else picture
+        until, codes = time.monotonic() + 3, []
+        with requests.Session() as session:
+            while time.monotonic() < until:
+                codes.append(post(url, data, session).status_code)
+        return codes
+
+    with ThreadPoolExecutor(10) as pool:
+        seen = list(pool.map(client, range(10)))
+    good = [code for codes in seen[2:] for code in codes]
+    return f"{sum(code != 200 for code in good)} of {len(good)}; the broken ones got {sorted({code for codes in seen[:2] for code in codes})}"
+
+
+def terminated(target: Target, picture: bytes) -> str:
+    """Eight clients that go on until they are refused; the signal comes amid their requests. Whoever was sent before gets its answer."""
+    codes: list[int | str] = []
+
+    def client() -> None:
+        while True:
+            try:
+                codes.append(post(target.url, picture, requests).status_code)
+            except requests.ConnectionError as error:
+                # The listener has closed: nothing was taken that went unanswered.
+                if "refused" not in str(error):
+                    codes.append(type(error).__name__)
+                return
+
+    threads = [threading.Thread(target=client) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    time.sleep(1)
+    os.kill(target.pid, signal.SIGTERM)
+    for thread in threads:
+        thread.join()
+    return f"{sum(code == 200 for code in codes)} of {len(codes)}"
+
+
+def post(url: str, data: bytes, session: requests.Session) -> requests.Response:
+    return session.post(url, data=data, headers={"Content-Type": "image/jpeg"}, timeout=30)
+
+
+def inception(home: Path) -> list[Row]:
+    """Images/s over those of the raw loop on as many threads, in turns."""
+    bundle, small, ours, loop = model(home, "inception_v3", "InceptionV3"), photo(30_000), [], []
+    with serving(commands(bundle)["imago"](port := free_port()), port, small, environment(home, bundle)) as pid:
+        target = Target(home, f"http://127.0.0.1:{port}/classify", pid)
+        for _ in range(ROUNDS):
+            loop.append(raw_loop(bundle, small, threads=os.cpu_count() or 1, rounds=1)[1])
+            ours.append(wrk(target, "raw", small, 8, SECONDS).rate)
+    rate, raw = statistics.median(ours), statistics.median(loop)
+    figure = f"{rate / raw:.2f} ({rate:.1f} over {raw:.1f})"
+    return [("InceptionV3, images/s over the raw loop on as many threads", figure, ">= 0.95")]
+
+
+# ---- models and processes -------------------------------------------------------------------
+
+
+def model(home: Path, backbone: str, maker: str) -> Path:
+    """With random weights: speed does not hang on what they are."""
+    weights, labels = home / f"{backbone}.weights.h5", home / "labels.txt"
+    code = f"import keras; keras.utils.set_random_seed(0); keras.applications.{maker}(weights=None).save_weights({str(weights)!r})"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    (home / "labels.txt").write_text("".join(f"label {at}\n" for at in range(1000)))
-    command = [
-        *IMAGO,
-        "train",
-        "imagenet",
-        "--weights",
-        str(weights),
-        "--labels",
-        str(home / "labels.txt"),
-        "--resize",
-        "squash",
-        "--out",
-        str(home / "bundles"),
-    ]
-    subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
-    return next(path for path in (home / "bundles").iterdir() if path.is_dir())
+    labels.write_text("".join(f"label {at}\n" for at in range(1000)))
+    command = [*IMAGO, "train", "imagenet", "--backbone", backbone, "--weights", str(weights), "--labels", str(labels)]
+    out = home / backbone
+    subprocess.run([*command, "--resize", "squash", "--out", str(out)], check=True, cwd=ROOT, capture_output=True)
+    return next(path for path in out.iterdir() if path.is_dir() and path.suffix != ".report")
 
 
-def photo(size: int) -> bytes:
-    """A photo-like JPEG (noise over soft shapes) of about `size` bytes at quality 85."""
-    rng = np.random.default_rng(0)
-    side = 320 if size < 100_000 else 1280
-    for amount in range(4, 80, 2):
-        soft = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8)).resize(
-            (side * 4 // 3, side), Image.Resampling.BICUBIC
-        )
-        noisy = np.clip(np.asarray(soft, np.int16) + rng.normal(0, amount, (side, side * 4 // 3, 1)), 0, 255).astype(
-            np.uint8
-        )
-        out = BytesIO()
-        Image.fromarray(noisy).save(out, "JPEG", quality=85)
-        if out.tell() >= size:
-            return out.getvalue()
-    return out.getvalue()
-
-
-def raw_loop(bundle: Path, picture: bytes) -> float:
-    """CPU-ms an image of prepare and run in a loop, best of five rounds."""
+def raw_loop(bundle: Path, picture: bytes, *, threads: int = 1, rounds: int = 3) -> tuple[float, float]:
+    """CPU-ms an image and images/s of prepare and run in a loop, medians of some rounds."""
     from bundle import model as models
 
     opened = models.open(bundle, "onnx")
-    rounds = []
-    for _ in range(5):
-        start = time.process_time()
-        for _ in range(100):
+
+    def loop(count: int) -> None:
+        for _ in range(count):
             opened.run(opened.prepare(picture)[None])
-        rounds.append((time.process_time() - start) * 10)
-    return min(rounds)
+
+    loop(5)
+    each, cpu, rate = 100, [], []
+    for _ in range(rounds):
+        start, wall = time.process_time(), time.monotonic()
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(loop, [each] * threads))
+        cpu.append(1000 * (time.process_time() - start) / (each * threads))
+        rate.append(each * threads / (time.monotonic() - wall))
+    return statistics.median(cpu), statistics.median(rate)
 
 
 @contextmanager
@@ -209,7 +267,7 @@ def serving(command: list[str], port: int, picture: bytes, env: dict[str, str]) 
     """Any of the servers, warm; gives its pid."""
     if command[:3] == IMAGO:
         with running(command, port, env=env) as (process, url):
-            warm(url)
+            warm(url, picture)
             yield process.pid
         return
     with tempfile.TemporaryFile() as log:
@@ -224,85 +282,13 @@ def serving(command: list[str], port: int, picture: bytes, env: dict[str, str]) 
             process.wait(30)
 
 
-def warm(url: str, picture: bytes = b"") -> bool:
+def warm(url: str, picture: bytes) -> bool:
     try:
         return all(
-            requests.post(f"{url}/classify", files={"image": ("a.jpg", picture or photo(30_000))}, timeout=20).ok
-            for _ in range(20)
+            requests.post(f"{url}/classify", files={"image": ("a.jpg", picture)}, timeout=20).ok for _ in range(20)
         )
     except requests.RequestException:
         return False
-
-
-def wrk(server: Target, kind: str, body: bytes, connections: int) -> Load:
-    """Latencies of the 2xx alone: what was shed has none worth a figure."""
-    script, data = server.home / "post.lua", server.home / "body"
-    if kind == "multipart":
-        head = (
-            b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
-        )
-        data.write_bytes(head + body + b"\r\n--x--\r\n")
-        content = "multipart/form-data; boundary=x"
-    else:
-        data.write_bytes(body)
-        content = "image/jpeg"
-    script.write_text(LUA.replace("BODY", str(data)).replace("TYPE", content))
-    before = cpu_ms(server.pid)
-    out = subprocess.run(
-        ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--latency", "-s", str(script), server.url],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    figures = dict(line.split(": ") for line in out.splitlines() if line.startswith("@"))
-    good = float(figures["@good"])
-    return Load(
-        good / SECONDS,
-        float(figures["@p50"]),
-        float(figures["@p99"]),
-        int(figures["@bad"]),
-        (cpu_ms(server.pid) - before) / max(1, good),
-    )
-
-
-LUA = """
-local file = io.open("BODY", "rb")
-wrk.method, wrk.body = "POST", file:read("*a")
-wrk.headers["Content-Type"] = "TYPE"
-done = function(summary, latency)
-  local refused = summary.errors.status
-  print("@good: " .. (summary.requests - refused))
-  print("@bad: " .. (refused + summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout))
-  print("@p50: " .. latency:percentile(50) / 1000)
-  print("@p99: " .. latency:percentile(99) / 1000)
-end
-"""
-
-
-def cpu_ms(pid: int) -> float:
-    """User and system time of a process and all below it."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    own = 1000 * (int(fields[11]) + int(fields[12])) / TICKS
-    return own + sum(cpu_ms(child) for child in children(pid))
-
-
-def poisoned(url: str, picture: bytes) -> str:
-    """Ten clients for a few seconds, two of them with broken JPEGs."""
-
-    def client(number: int) -> list[int]:
-        data = picture[: len(picture) // 2] if number < 2 else picture
-        until, codes = time.monotonic() + 3, []
-        with requests.Session() as session:
-            while time.monotonic() < until:
-                codes.append(
-                    session.post(url, data=data, headers={"Content-Type": "image/jpeg"}, timeout=30).status_code
-                )
-        return codes
-
-    with ThreadPoolExecutor(10) as pool:
-        told = list(pool.map(client, range(10)))
-    good = [code for codes in told[2:] for code in codes]
-    return f"{sum(code != 200 for code in good)} of {len(good)}; the broken ones got {sorted({code for codes in told[:2] for code in codes})}"
 
 
 if __name__ == "__main__":
