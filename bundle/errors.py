@@ -65,3 +65,15 @@ class Expired(ImagoError):
     """The deadline passed before an answer was ready."""
 
     code = "expired"
+
+
+class SchemaError(ImagoError):
+    """A RELAX NG schema that is no good, or outside of what is read here: says which line."""
+
+    code = "schema"
+
+
+class DocumentError(ImagoError):
+    """An XML document that its schema does not allow: says which line."""
+
+    code = "document"
