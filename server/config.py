@@ -77,6 +77,10 @@ class Config(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="origins, separated by commas, whose pages may ask here; none: only this server's own page"
     )
+    otlp: str = Field(
+        "",
+        description="OpenTelemetry collector that gets a span for each request, such as http://collector:4318; none: no spans",
+    )
 
     @field_validator("bundle", "cors_origins", "url_allow", "s3_allow", mode="before")
     @classmethod
@@ -98,6 +102,13 @@ class Config(BaseSettings):
         found = re.fullmatch(r"(?:\[[0-9a-fA-F:.]+\]|[\w.-]+):(\d{1,5})", value)
         if not found or int(found[1]) > 65535:
             raise ValueError(f"{value!r} is no HOST:PORT")
+        return value
+
+    @field_validator("otlp")
+    @classmethod
+    def _collector(cls, value: str) -> str:
+        if value and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", value):
+            raise ValueError(f"{value!r} is no http://HOST:PORT")
         return value
 
     @field_validator("api_keys", "admin_keys", "metrics_keys", mode="before")

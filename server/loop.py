@@ -90,7 +90,7 @@ class Loop:
     def close(self) -> None:
         for threads in (self.threads, self.quick):
             threads.shutdown(wait=False, cancel_futures=True)
-        self.operation.clerk.write()
+        self.operation.close()
 
     def wake(self) -> None:
         """From any thread: there is something to do."""

@@ -38,6 +38,7 @@ DEFAULTS = {
     "watch_s": 0.0,
     "url_allow": (),
     "s3_allow": (),
+    "otlp": "",
 }
 
 # Knob -> another value, as text.
@@ -67,6 +68,7 @@ OTHERS = {
     "watch_s": ("1.5", 1.5),
     "url_allow": ("a.example,http://b:80", ("a.example", "http://b:80")),
     "s3_allow": ("a,b", ("a", "b")),
+    "otlp": ("http://a:4318", "http://a:4318"),
 }
 
 BAD = [
