@@ -122,5 +122,7 @@ SCHEMAS: dict[str, Schema] = {
     "V2Index": _list(
         _object(("name", "version", "state", "reason"), **dict.fromkeys(("name", "version", "state", "reason"), TEXT))
     ),
+    "V2IndexRequest": _object((), repository_name=TEXT, ready=FLAG),
+    "V2LoadRequest": _object((), parameters={"type": "object", "maxProperties": 0}),
     "Anything": {"type": "object"},
 }
