@@ -146,7 +146,13 @@ _SAGEMAKER_BODIES = {**_BODIES, "application/x-image": "", JSON: "Instances"}
 _ROUTES: tuple[Route, ...] = (
     _post("/classify", OWN, "The labels of one or many pictures, by the first model"),
     _post("/models/{name}/classify", OWN, "The labels, by the model of that name", errors={**_PICTURES, **_UNKNOWN}),
-    Route(method="GET", path="/", tag=OWN, summary="The page for people", good={"text/html": ""}),
+    Route(
+        method="GET",
+        path="/",
+        tag=OWN,
+        summary="The page for people; for a program whose Accept takes anything, whether the server is alive",
+        good={"text/html": "", JSON: "Alive"},
+    ),
     _post(
         "/", OWN, "The page's own form: HTML for a browser, JSON for a program", good={JSON: "Answer", "text/html": ""}
     ),
