@@ -8,7 +8,7 @@ BUNDLES ?=
 LISTEN ?= 127.0.0.1:5000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test soak check bench bench-peers bench-serving bundles browser lock format clean
+.PHONY: help setup serve test soak check bench bench-peers peers-kserve bench-serving bundles browser lock format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ bench-peers: $(UV) ## install the servers that we are measured against into .pee
 	for peer in litserve bentoml; do $(UV) venv --quiet --clear --python $(PYTHON) .peers/$$peer; done
 	UV_SYSTEM_CERTS=1 $(UV) pip install --quiet --python .peers/litserve litserve==0.2.19 python-multipart onnxruntime==1.31.1 pillow==13.0.0
 	UV_SYSTEM_CERTS=1 $(UV) pip install --quiet --python .peers/bentoml bentoml==1.4.39 onnxruntime==1.31.1 pillow==13.0.0
+
+peers-kserve: $(UV) ## install KServe's client into .peers; tests speak with it where it is
+	$(UV) venv --quiet --clear --python $(PYTHON) .peers/kserve
+	UV_SYSTEM_CERTS=1 $(UV) pip install --quiet --python .peers/kserve kserve==0.21.0
 
 bench-serving: setup ## measure the server against its own raw loop and its peers (needs wrk; make bench-peers)
 	$(BIN)/python -m bench.serving
