@@ -22,6 +22,7 @@ from server.config import Config
 from server.connection import PEEK, Connection, serve
 from server.errors import STATUS, TooSlow, refusal
 from server.operation import Operation
+from server.pool import Gone
 from server.wire import Incoming
 
 log = logging.getLogger("imago.server")
@@ -155,6 +156,7 @@ class Loop:
     def _expect(self, connection: Connection, patience_s: float, rest: bytes) -> None:
         """Waits for the connection's next request."""
         connection.enter("reading", patience_s)
+        connection.gone = Gone()  # the one before knows that request's pictures, and their rows with it
         connection.incoming = Incoming(self.cfg, connection.peer, self.config.max_body_mb << 20)
         self._await(connection)
         if rest:
