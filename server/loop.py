@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from bundle.engine import cores
 from bundle.errors import Busy, ImagoError
 from server.clients import Clients
 from server.config import Config
@@ -56,10 +55,9 @@ class Loop:
         self.running, self.tick = 0, 0.0
         self.operation: Operation = app.extensions["imago.operation"]
         self.operation.metrics.connections.set_function(lambda: len(self.clients.all))
-        count = config.request_threads or 2 * cores()
         # As many as the engines can have waiting, and those in the threads' hands.
-        self.most_running = config.queue + count
-        self.threads = ThreadPoolExecutor(count, thread_name_prefix="request")
+        self.most_running = config.queue + config.threads
+        self.threads = ThreadPoolExecutor(config.threads, thread_name_prefix="request")
         self.quick = ThreadPoolExecutor(2, thread_name_prefix="quick")
         self.ears, self.voice = os.pipe()
         os.set_blocking(self.ears, False)

@@ -51,9 +51,8 @@ def _prepared(
 ) -> Iterator[np.ndarray]:
     """The pixels of the good ones; a slot for each, with the error of a bad one."""
     for picture in pictures:
-        models.left_s(request.environ["imago.start"])
         try:
-            pixels = _pixels(served, picture)
+            pixels = _pixels(models, served, picture)
         except PictureError as error:
             slots.append(error)
             continue
@@ -61,8 +60,12 @@ def _prepared(
         yield pixels
 
 
-def _pixels(served: Served, picture: Picture) -> np.ndarray:
+def _pixels(models: Models, served: Served, picture: Picture) -> np.ndarray:
+    """Raises PictureError, Busy, Expired."""
     if not isinstance(picture, bytes):
         return picture
     with stages.decoding():
-        return served.model.prepare(picture)
+        header = served.model.header(picture)
+        left_s = models.left_s(request.environ["imago.start"])
+        with models.room.hold(header.held, timeout_s=left_s, gone=request.environ["imago.gone"]):
+            return served.model.pixels(header)
