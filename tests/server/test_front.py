@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import select
 import socket
 import threading
 import time
@@ -251,7 +252,8 @@ def test_bodies_together_are_held_to_their_limit():
         wait_until(lambda: 0 < loop.clients.held <= 4 << 20)
         assert answer(connect(post(b"/", b"small"))) == (200, b"POSTsmall", False)
         assert loop.clients.held <= 4 << 20
-        assert any(code(answer(sock)) == (503, "busy") for sock in half[:1] + half[-1:])
+        refused, _, _ = select.select(half, [], [], 5)  # which of them was the largest, the kernel's buffers decide
+        assert code(answer(refused[0])) == (503, "busy")
 
 
 def test_client_that_left_is_not_worked_for():
