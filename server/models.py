@@ -15,6 +15,7 @@ from server import states
 from server.config import Config
 from server.errors import NotReady, UnknownModel
 from server.pool import Pool
+from server.room import Room
 from server.stages import current
 
 LOADING = "the models are still loading"
@@ -39,6 +40,8 @@ class Models:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        # A quarter of the threads is left to small pictures.
+        self.room = Room(config.decode_mb << 20, max(1, config.threads - max(1, config.threads // 4)))
         self._served: dict[str, Served] = {}
         self.states = states.Versions()
         self._state = LOADING

@@ -56,9 +56,8 @@ def _prepared(
 ) -> Iterator[np.ndarray]:
     """The pixels of the good ones; a slot for each, with the error of a bad one."""
     for picture in pictures:
-        in_time(models)
         try:
-            pixels = _pixels(served, picture)
+            pixels = _pixels(models, served, picture)
         except PictureError as error:
             slots.append(error)
             continue
@@ -66,8 +65,12 @@ def _prepared(
         yield pixels
 
 
-def _pixels(served: Served, picture: Picture) -> np.ndarray:
+def _pixels(models: Models, served: Served, picture: Picture) -> np.ndarray:
+    """Raises PictureError, Busy, Expired."""
+    left_s = in_time(models)
     if not isinstance(picture, bytes):
         return picture
     with stages.decoding():
-        return served.model.prepare(picture)
+        header = served.model.header(picture)
+        with models.room.hold(header.held, timeout_s=left_s, gone=request.environ["imago.gone"]):
+            return served.model.pixels(header)
