@@ -234,7 +234,7 @@ def warm(url: str, picture: bytes = b"") -> bool:
         return False
 
 
-def wrk(server: Target, kind: str, body: bytes, connections: int) -> Load:
+def wrk(server: Target, kind: str, body: bytes, connections: int, seconds: int = SECONDS) -> Load:
     """Latencies of the 2xx alone: what was shed has none worth a figure."""
     script, data = server.home / "post.lua", server.home / "body"
     if kind == "multipart":
@@ -249,7 +249,7 @@ def wrk(server: Target, kind: str, body: bytes, connections: int) -> Load:
     script.write_text(LUA.replace("BODY", str(data)).replace("TYPE", content))
     before = cpu_ms(server.pid)
     out = subprocess.run(
-        ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--latency", "-s", str(script), server.url],
+        ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script), server.url],
         capture_output=True,
         text=True,
         check=True,
@@ -257,7 +257,7 @@ def wrk(server: Target, kind: str, body: bytes, connections: int) -> Load:
     figures = dict(line.split(": ") for line in out.splitlines() if line.startswith("@"))
     good = float(figures["@good"])
     return Load(
-        good / SECONDS,
+        good / seconds,
         float(figures["@p50"]),
         float(figures["@p99"]),
         int(figures["@bad"]),
