@@ -59,7 +59,7 @@ def _prepared(
         try:
             pixels = _pixels(models, served, picture)
         except PictureError as error:
-            slots.append(error)
+            slots.append(type(error)(str(error)))  # the traceback of this one holds what was decoded of the picture
             continue
         slots.append(None)
         yield pixels

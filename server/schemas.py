@@ -66,7 +66,7 @@ SCHEMAS: dict[str, Schema] = {
         id=TEXT,
         before=TEXT,
         changed=FLAG,
-        others_told=FLAG,
+        others_told={**FLAG, "description": "with several processes: the others take the version soon, or log why not"},
     ),
     "Version": _object(("imago", "models"), imago=TEXT, models=_list(_object(("name", "id"), name=TEXT, id=TEXT))),
     "V1Request": {

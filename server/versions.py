@@ -39,7 +39,7 @@ def reload(models: Models, name: str) -> bool:
 
 
 def tell_others(models: Models) -> bool:
-    """Lets the parent tell every process to look again at all its bundles; False where there is only this one."""
+    """Lets the parent tell every process to look again at all its bundles, and waits for none; False where there is only this one."""
     if not models.parent or models.parent != os.getppid():
         return False
     os.kill(models.parent, signal.SIGHUP)
