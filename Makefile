@@ -8,7 +8,7 @@ BUNDLES ?=
 LISTEN ?= 127.0.0.1:5000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test soak check bench bench-peers bench-serving bundles browser lock format clean
+.PHONY: help setup serve test soak check bench bench-peers peers-kserve bench-serving bench-fronts bundles browser lock format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,13 +34,21 @@ check: setup ## formatting, lint, types
 bench: setup ## measure, and write bench/RESULTS.md (IMAGO_DATA names the folder with data and weights)
 	$(BIN)/python -m bench.skeleton
 
-bench-peers: $(UV) ## install the servers that we are measured against into .peers
+bench-peers: $(UV) ## install what we are measured against into .peers
 	for peer in litserve bentoml; do $(UV) venv --quiet --clear --python $(PYTHON) .peers/$$peer; done
 	UV_SYSTEM_CERTS=1 $(UV) pip install --quiet --python .peers/litserve litserve==0.2.19 python-multipart onnxruntime==1.31.1 pillow==13.0.0
 	UV_SYSTEM_CERTS=1 $(UV) pip install --quiet --python .peers/bentoml bentoml==1.4.39 onnxruntime==1.31.1 pillow==13.0.0
+	UV_SYSTEM_CERTS=1 $(UV) pip install --quiet --python $(PYTHON) --target .peers/fronts gevent==26.9.0 a2wsgi==1.10.10 gunicorn-h1c==0.6.9 uvloop==0.23.0
+
+peers-kserve: $(UV) ## install KServe's client into .peers; tests speak with it where it is
+	$(UV) venv --quiet --clear --python $(PYTHON) .peers/kserve
+	UV_SYSTEM_CERTS=1 $(UV) pip install --quiet --python .peers/kserve kserve==0.21.0
 
 bench-serving: setup ## measure the server against its own raw loop and its peers (needs wrk; make bench-peers)
 	$(BIN)/python -m bench.serving
+
+bench-fronts: setup ## measure our loop against gunicorn's own workers (needs wrk; make bench-peers)
+	$(BIN)/python -m bench.fronts $(BUNDLES)
 
 bundles: setup ## draw the pictures and train the embedded default again
 	$(BIN)/python -m training.default

@@ -17,6 +17,7 @@ from PIL import Image
 from bench.skeleton import children
 
 TICKS = os.sysconf("SC_CLK_TCK")
+BOUNDARY = "------------------------8c5e0c2ab9d1f3a7"  # as curl makes them
 
 
 class Load(NamedTuple):
@@ -39,11 +40,9 @@ def wrk(server: Target, kind: str, body: bytes, connections: int, seconds: int) 
     """Latencies of the 2xx alone: what was shed has none worth a figure."""
     script, data = server.home / "post.lua", server.home / "body"
     if kind == "multipart":
-        head = (
-            b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
-        )
-        data.write_bytes(head + body + b"\r\n--x--\r\n")
-        content = "multipart/form-data; boundary=x"
+        head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
+        data.write_bytes(head.encode() + body + f"\r\n--{BOUNDARY}--\r\n".encode())
+        content = f"multipart/form-data; boundary={BOUNDARY}"
     else:
         data.write_bytes(body)
         content = "image/jpeg"

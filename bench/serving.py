@@ -127,10 +127,12 @@ def alone(home: Path, bundle: Path) -> list[Row]:
     small = photo(30_000)
     with serving(commands(bundle)["imago"](port := free_port()), port, small, environment(home, bundle)) as pid:
         target = Target(home, f"http://127.0.0.1:{port}/classify", pid)
-        rows = [memory(target, small), *crowds(target.url, small)]
+        rows = [memory(target, small)]
         rows.append(
             ("good requests that fail while 2 of 10 clients send broken JPEGs", poisoned(target.url, small), "0")
         )
+        rows += crowds(target.url, small)
+        time.sleep(2)  # the last of the crowd's requests
         rows.append(("in-flight requests answered on SIGTERM", terminated(target, small), "all"))
     return rows
 

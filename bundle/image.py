@@ -1,34 +1,30 @@
 """Owns the pixels: the only place where bytes become model input, in training, serving and export checks alike."""
 
-import re
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
-from itertools import islice
 from typing import Literal
 
 import numpy as np
 from PIL import BmpImagePlugin, GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 from pydantic import BaseModel, ConfigDict, Field
 
+from bundle import blocks
 from bundle.errors import BadPicture, NotAPicture, TooManyPixels
 
-# A limit of memory: what Pillow holds is 4 bytes a pixel, 100 MB for 25 megapixels.
+# A limit of memory: what decoding holds is 8 bytes a pixel or more, 225 MB for a PNG of 25 megapixels.
 MAX_HELD_PIXELS = 25_000_000
+# Without transparency, which adds a third picture. WebP's decoder has two canvases and a copy of its own.
+HELD = {"JPEG": 8, "PNG": 9, "GIF": 8, "BMP": 8}
+HELD_OTHERS = 18
 # Baseline JPEG shrinks up to 8 x 8 while it is decoded, so its header may say more.
 MAX_SHRUNK_PIXELS = 200_000_000
-
-# More than an honest file has. Pillow looks at each block in Python, so 32 MB of empty ones took it 17 s; libjpeg goes
-# over the whole picture once a scan, and savers of progressive JPEG write about 10.
-MAX_BLOCKS = 20_000
-MAX_SCANS = 200
 
 READS = "JPEG, PNG, WebP, GIF or BMP"
 
 _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
-
-# Of a JPEG, with the fill bytes before it; not a stuffed zero, a restart or anything else that has no length.
-_MARKER = re.compile(rb"\xff+([^\x00\x01\xd0-\xd8\xff])")
 
 # Orientation of EXIF 2.3, tag 0x0112 -> what makes the picture upright.
 _UPRIGHT = {
@@ -55,31 +51,46 @@ class Preprocess(BaseModel):
     color: Literal["rgb"]
 
 
+@dataclass(frozen=True)
+class Header:
+    """A picture that is known from its header and not decoded yet."""
+
+    picture: ImageFile.ImageFile
+    held: int  # bytes that decoding it takes, at most
+
+
 def decode(data: bytes, spec: Preprocess) -> Image.Image:
     """RGB, upright, no more than about twice as large as `spec` needs where the format allows to decode less.
 
     Colour profiles are ignored, transparency lies on white, of an animation the first frame counts.
     Raises NotAPicture, TooManyPixels, BadPicture.
     """
+    return load(header(data, spec))
+
+
+def header(data: bytes, spec: Preprocess) -> Header:
+    """For who wants to know what `load` will cost before it does. Raises as `decode`."""
     reader = _reader(data)
-    try:
-        _check_blocks(data)
+    with _refusing():
+        blocks.check(data)
         _check_gif(data)
         picture = reader(BytesIO(data))
         _check_pixels(picture, data)
+        kept = _coefficients(picture, data)
         _shrink(picture, spec)
+        return Header(picture, kept + picture.width * picture.height * _bytes_a_pixel(picture))
+
+
+def load(header: Header) -> Image.Image:
+    """As `decode`, once."""
+    with _refusing():
+        picture = header.picture
         picture.load()
-        return _upright(_rgb(picture), _orientation(picture))
-    except (TooManyPixels, BadPicture, MemoryError):
-        raise
-    except Image.DecompressionBombError:
-        raise TooManyPixels(
-            f"the picture has more than {MAX_HELD_PIXELS / 1e6:.0f} megapixels; send it smaller"
-        ) from None
-    except (
-        Exception
-    ) as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, EOFError, ... on bad bytes
-        raise BadPicture(f"the picture cannot be decoded: {_reason(error)}; send it whole, or save it again") from error
+        turn = _orientation(picture)
+        rgb = _rgb(picture)
+        if rgb is not picture:
+            picture.close()  # turning makes another one
+        return _upright(rgb, turn)
 
 
 def preprocess(image: Image.Image, spec: Preprocess) -> np.ndarray:
@@ -95,6 +106,22 @@ def preprocess(image: Image.Image, spec: Preprocess) -> np.ndarray:
     corner = ((target[0] - fitted[0]) // 2, (target[1] - fitted[1]) // 2)
     sheet.paste(image.resize(fitted, Image.Resampling.BILINEAR), corner)
     return _array(sheet)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except (TooManyPixels, BadPicture, MemoryError):
+        raise
+    except Image.DecompressionBombError:
+        raise TooManyPixels(
+            f"the picture has more than {MAX_HELD_PIXELS / 1e6:.0f} megapixels; send it smaller"
+        ) from None
+    except (
+        Exception
+    ) as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, EOFError, ... on bad bytes
+        raise BadPicture(f"the picture cannot be decoded: {_reason(error)}; send it whole, or save it again") from error
 
 
 def _reader(data: bytes) -> Callable[[BytesIO], ImageFile.ImageFile]:
@@ -130,44 +157,11 @@ def _heif_reader() -> Callable[[BytesIO], ImageFile.ImageFile]:
 
 def _check_pixels(picture: ImageFile.ImageFile, data: bytes) -> None:
     """From the header alone, before anything is decoded."""
-    shrinks = isinstance(picture, JpegImagePlugin.JpegImageFile) and _one_scan(data)
+    shrinks = isinstance(picture, JpegImagePlugin.JpegImageFile) and blocks.one_scan(data)
     limit = MAX_SHRUNK_PIXELS if shrinks else MAX_HELD_PIXELS
     if picture.width * picture.height > limit:
         way = "" if shrinks else ", or as baseline JPEG"
         raise TooManyPixels(f"{_too_many(picture.width, picture.height, limit)}; send it smaller{way}")
-
-
-def _check_blocks(data: bytes) -> None:
-    """Neither more blocks nor more scans than a decoder gets through in a moment."""
-    blocks = scans = 0
-    for scan in _blocks(data):
-        blocks, scans = blocks + 1, scans + scan
-        if blocks > MAX_BLOCKS or scans > MAX_SCANS:
-            what = f"{MAX_SCANS} scans" if scans > MAX_SCANS else f"{MAX_BLOCKS} blocks of data"
-            raise BadPicture(f"the picture has more than {what}; save it again")
-
-
-def _blocks(data: bytes) -> Iterator[bool]:
-    """Every block that a decoder meets on its way through a JPEG or PNG; True for one that starts a JPEG's scan."""
-    if data[:2] == b"\xff\xd8":
-        whole = _one_scan(data)
-        for marker, _ in _segments(data):
-            yield marker == 0xDA
-            if whole and marker == 0xDA:
-                return
-    at = 8
-    while data[:4] == b"\x89PNG" and at + 8 <= len(data) and data[at + 4 : at + 8] != b"IEND":
-        yield False
-        at += 12 + int.from_bytes(data[at : at + 4])
-
-
-def _segments(data: bytes) -> Iterator[tuple[int, int]]:
-    """Marker and place (of the length behind it) of a JPEG's segments, to the end of the image (ITU T.81, B.1)."""
-    at = 2
-    while (found := _MARKER.search(data, at)) and found[1] != b"\xd9":
-        at = found.end()
-        yield found[1][0], at
-        at += int.from_bytes(data[at : at + 2])
 
 
 def _check_gif(data: bytes) -> None:
@@ -176,14 +170,14 @@ def _check_gif(data: bytes) -> None:
         return
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
-    blocks = 0
-    while data[at] == 0x21 and blocks <= MAX_BLOCKS:  # extensions: a label, then blocks up to an empty one
+    count = 0
+    while data[at] == 0x21 and count <= blocks.MAX_BLOCKS:  # extensions: a label, then blocks up to an empty one
         at += 2
-        while data[at] and blocks <= MAX_BLOCKS:
-            at, blocks = at + data[at] + 1, blocks + 1
-        at, blocks = at + 1, blocks + 1
-    if blocks > MAX_BLOCKS:
-        raise BadPicture(f"the picture has more than {MAX_BLOCKS} blocks of data; save it again")
+        while data[at] and count <= blocks.MAX_BLOCKS:
+            at, count = at + data[at] + 1, count + 1
+        at, count = at + 1, count + 1
+    if count > blocks.MAX_BLOCKS:
+        raise BadPicture(f"the picture has more than {blocks.MAX_BLOCKS} blocks of data; save it again")
     if data[at] == 0x2C:
         left, top, frame_width, frame_height = struct.unpack_from("<4H", data, at + 1)
         width, height = max(width, left + frame_width), max(height, top + frame_height)
@@ -210,18 +204,17 @@ def _shrink(picture: ImageFile.ImageFile, spec: Preprocess) -> None:
         )
 
 
-def _one_scan(data: bytes) -> bool:
-    """Whether a JPEG holds all colours in one sequential scan; only then does it decode (and shrink) row by row.
+def _coefficients(picture: ImageFile.ImageFile, data: bytes) -> int:
+    """Bytes that libjpeg keeps of a picture in several scans: two for each colour of a pixel, at full size."""
+    whole = not isinstance(picture, JpegImagePlugin.JpegImageFile) or blocks.one_scan(data)
+    return 0 if whole else picture.width * picture.height * 2 * len(picture.getbands())
 
-    Otherwise libjpeg keeps all coefficients of the full picture in memory, whatever the scale (ITU T.81, B.2).
-    """
-    colours = 0
-    for marker, at in islice(_segments(data), MAX_BLOCKS):
-        if marker in (0xC0, 0xC1) and at + 7 < len(data):
-            colours = data[at + 7]
-        if marker == 0xDA:
-            return colours > 0 and at + 2 < len(data) and data[at + 2] == colours
-    return False
+
+def _bytes_a_pixel(picture: ImageFile.ImageFile) -> int:
+    """At the worst moment, measured; Pillow's pictures have 4 and there are two of them, or three."""
+    if picture.format not in HELD:
+        return HELD_OTHERS
+    return HELD[picture.format] + (4 if picture.has_transparency_data else 0)
 
 
 def _orientation(picture: ImageFile.ImageFile) -> int:
@@ -237,10 +230,11 @@ def _rgb(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I;16"):  # Pillow clips 16-bit grey where it should scale
         picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     if not picture.has_transparency_data:
-        return picture.convert("RGB")
-    picture = picture.convert("RGBA")
+        return picture if picture.mode == "RGB" else picture.convert("RGB")
+    if picture.mode not in ("RGBA", "LA"):
+        picture = picture.convert("RGBA")
     sheet = Image.new("RGB", picture.size, "white")
-    sheet.paste(picture, mask=picture.getchannel("A"))
+    sheet.paste(picture, mask=picture)
     return sheet
 
 

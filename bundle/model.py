@@ -28,7 +28,15 @@ class Model:
 
     def prepare(self, data: bytes) -> np.ndarray:
         """uint8 (h, w, 3) from a picture's bytes. Raises PictureError."""
-        return image.preprocess(image.decode(data, self.manifest.preprocess), self.manifest.preprocess)
+        return self.pixels(self.header(data))
+
+    def header(self, data: bytes) -> image.Header:
+        """What a picture's bytes say before they are decoded. Raises PictureError."""
+        return image.header(data, self.manifest.preprocess)
+
+    def pixels(self, header: image.Header) -> np.ndarray:
+        """uint8 (h, w, 3). Raises PictureError."""
+        return image.preprocess(image.load(header), self.manifest.preprocess)
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """uint8 (n, h, w, 3) -> float32 (n, k)."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bundle import store
+from bundle import cache, store
 from bundle.errors import BundleError, Unreachable
 from bundle.manifest import Manifest, bundle_id, parse
 from bundle.storage import Missing, Place, again, client, names, place, read, save, write
@@ -41,10 +41,13 @@ class Found:
     path: Path
 
 
-def find(uri: str, cache: Path | None) -> Found:
-    """Links are resolved; from s3:// it is pulled where it is not in the cache yet; None: the user's. Raises BundleError."""
+def find(uri: str, root: Path | None) -> Found:
+    """Links are resolved; from s3:// it is pulled where it is not in the cache yet, and old ones leave the cache; None: the user's.
+
+    Raises BundleError.
+    """
     seen = mark(uri)  # before the rest, so that no change is overlooked
-    return Found(uri, seen, pull(uri, cache or cache_directory()) if remote(uri) else Path(uri).resolve())
+    return Found(uri, seen, _cached(seen, root or cache_directory()) if remote(uri) else Path(uri).resolve())
 
 
 def mark(uri: str) -> str:
@@ -114,6 +117,17 @@ def folders(uri: str) -> list[tuple[Place, Manifest | BundleError]]:
 
 
 # ---- steps ---------------------------------------------------------------------------------
+
+
+def _cached(uri: str, root: Path) -> Path:
+    """A pinned bundle, in a cache."""
+    name = place(uri).name
+    if FOLDER.fullmatch(name):
+        cache.use(root, name)
+    found = pull(uri, root)
+    cache.use(root, name)
+    cache.prune(root)
+    return found
 
 
 def _looks(root: Path) -> str:

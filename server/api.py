@@ -22,8 +22,9 @@ class Route:
     path: str
     tag: str
     summary: str
-    good: dict[str, str]  # type of content -> schema
+    good: dict[str, str]  # type of content -> schema; none: it is never done
     bodies: dict[str, str] = field(default_factory=dict)
+    optional: bool = False  # a body may be left out
     errors: Errors = field(default_factory=dict)
     query: tuple[str, ...] = ()
     error_type: str = PROBLEM
@@ -43,6 +44,7 @@ _UNKNOWN = {404: ("unknown-model",)}
 _BODIES = {"multipart/form-data": "Form", "image/*": "", "application/octet-stream": "", JSON: "Picture"}
 _LIST = {503: ("not-ready",), 504: ("expired",)}
 _LOOK = {**_UNKNOWN, **_LIST}
+_RELOAD = {403: ("forbidden",), **_UNKNOWN, 409: ("version-refused",), 503: ("not-ready",)}
 _PREDICT = {
     400: ("bad-request", "not-a-picture", "bad-picture", "too-many-pixels"),
     **_UNKNOWN,
@@ -104,16 +106,34 @@ def _v2() -> list[Route]:
                 error_type=JSON,
             ),
         ]
-    for method, bodies in (("GET", {}), ("POST", {JSON: "Anything"})):
-        route = _get(
-            "/v2/repository/index",
-            V2,
-            "The models with their states",
-            "V2Index",
-            _LIST,
-        )
-        found.append(Route(**{**vars(route), "method": method, "bodies": bodies}))
-    return found
+    return found + _repository()
+
+
+def _repository() -> list[Route]:
+    index = _get("/v2/repository/index", V2, "All versions with their states", "V2Index", _LIST)
+    body = {400: ("bad-request",), 413: ("too-large",)}
+    post = replace(index, method="POST", bodies={JSON: "V2IndexRequest"}, optional=True, errors={**body, **_LIST})
+    load = Route(
+        method="POST",
+        path="/v2/repository/models/{name}/load",
+        tag=V2,
+        summary="As POST /models/{name}/reload; for the operator",
+        bodies={JSON: "V2LoadRequest"},
+        optional=True,
+        good={JSON: "Reload"},
+        errors={**body, **_RELOAD},
+        error_type=JSON,
+    )
+    unload = Route(
+        method="POST",
+        path="/v2/repository/models/{name}/unload",
+        tag=V2,
+        summary="Never done: what is served is what --bundle names",
+        good={},
+        errors={403: ("forbidden",)},
+        error_type=JSON,
+    )
+    return [index, post, load, unload]
 
 
 def _post(path: str, tag: str, summary: str, **more: Any) -> Route:
@@ -126,7 +146,13 @@ _SAGEMAKER_BODIES = {**_BODIES, "application/x-image": "", JSON: "Instances"}
 _ROUTES: tuple[Route, ...] = (
     _post("/classify", OWN, "The labels of one or many pictures, by the first model"),
     _post("/models/{name}/classify", OWN, "The labels, by the model of that name", errors={**_PICTURES, **_UNKNOWN}),
-    Route(method="GET", path="/", tag=OWN, summary="The page for people", good={"text/html": ""}),
+    Route(
+        method="GET",
+        path="/",
+        tag=OWN,
+        summary="The page for people; for a program whose Accept takes anything, whether the server is alive",
+        good={"text/html": "", JSON: "Alive"},
+    ),
     _post(
         "/", OWN, "The page's own form: HTML for a browser, JSON for a program", good={JSON: "Answer", "text/html": ""}
     ),
@@ -143,7 +169,7 @@ _ROUTES: tuple[Route, ...] = (
         tag=OPERATION,
         summary="Looks again at where the model's bundle comes from; for the operator",
         good={JSON: "Reload"},
-        errors={403: ("forbidden",), **_UNKNOWN, 409: ("version-refused",), 503: ("not-ready",)},
+        errors=_RELOAD,
     ),
     Route(method="GET", path="/metrics", tag=OPERATION, summary="What Prometheus reads", good={"text/plain": ""}),
     _get("/openapi.json", OPERATION, "This description, for programs", "Anything", {}),

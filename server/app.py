@@ -2,10 +2,9 @@
 
 import logging
 import time
-from io import BytesIO
 from typing import Any
 
-from flask import Flask, Request, Response, g, jsonify, request
+from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from bundle.errors import ImagoError
@@ -27,21 +26,11 @@ HEADERS = {
 }
 
 
-class InMemory(Request):
-    """A form's files stay in memory, where the loop has them already: Werkzeug puts larger ones on a disk that may be full."""
-
-    def _get_file_stream(self, *_: Any, **__: Any) -> BytesIO:
-        return BytesIO()
-
-
 def create_app(config: Config, models: Models) -> Flask:
     """Serves `models`, whether they are loaded yet or not."""
     app = Flask("server")
-    app.request_class = InMemory
     app.json.sort_keys = False  # type: ignore[attr-defined]  # answers keep the order that the README shows
     app.config["MAX_CONTENT_LENGTH"] = config.max_body_mb << 20
-    app.config["MAX_FORM_MEMORY_SIZE"] = 1 << 20
-    app.config["MAX_FORM_PARTS"] = 64
     app.url_map.merge_slashes = False  # two slashes are another path, and no redirect
     app.extensions["imago"] = models
     sources.install(app, config)

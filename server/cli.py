@@ -24,8 +24,9 @@ def serve(**flags: Any) -> None:
     The first --bundle also answers at /classify; without any, the embedded default is served.
     """
     chosen = config.read(**flags)
-    from server import keys, models, worker
+    from server import keys, models, spans, worker
 
     models.check(chosen.bundles)
     keys.Keys(chosen)
+    spans.check(chosen.otlp)
     worker.run(chosen)

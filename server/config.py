@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from bundle.engine import Choice
+from bundle.engine import Choice, cores
 from bundle.errors import ImagoError
 from server import allow
 from server.logs import Form
@@ -53,6 +53,12 @@ class Config(BaseSettings):
     bodies_mb: int = Field(
         512, ge=1, le=1 << 20, description="all request bodies in memory together; more are told to come back (503)"
     )
+    decode_mb: int = Field(
+        512,
+        ge=1,
+        le=1 << 20,
+        description="memory for large pictures (over 20 MB each) being decoded together; more wait, a larger one goes alone",
+    )
     unready_ms: int = Field(
         500, ge=0, le=60_000, description="after SIGTERM, how long /readyz says 503 before the listener closes"
     )
@@ -77,6 +83,10 @@ class Config(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="origins, separated by commas, whose pages may ask here; none: only this server's own page"
     )
+    otlp: str = Field(
+        "",
+        description="OpenTelemetry collector that gets a span for each request, such as http://collector:4318; none: no spans",
+    )
 
     @field_validator("bundle", "cors_origins", "url_allow", "s3_allow", mode="before")
     @classmethod
@@ -100,6 +110,13 @@ class Config(BaseSettings):
             raise ValueError(f"{value!r} is no HOST:PORT")
         return value
 
+    @field_validator("otlp")
+    @classmethod
+    def _collector(cls, value: str) -> str:
+        if value and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", value):
+            raise ValueError(f"{value!r} is no http://HOST:PORT")
+        return value
+
     @field_validator("api_keys", "admin_keys", "metrics_keys", mode="before")
     @classmethod
     def _absent(cls, value: Any) -> Any:
@@ -112,6 +129,11 @@ class Config(BaseSettings):
             if not re.fullmatch(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:\d{1,5})?", origin):
                 raise ValueError(f"{origin!r} is no origin; wanted scheme://host or scheme://host:port, in lower case")
         return value
+
+    @property
+    def threads(self) -> int:
+        """Request threads."""
+        return self.request_threads or 2 * cores()
 
     @property
     def bundles(self) -> tuple[str, ...]:

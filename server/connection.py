@@ -94,6 +94,7 @@ def _answer(app: Any, connection: Connection, cfg: Any, start: float) -> tuple[b
     response, given = wsgi.create(head, sheet, connection.peer, connection.local, cfg)
     given |= {
         "wsgi.input": io.BytesIO(body),
+        "imago.body": body,
         "wsgi.multithread": True,
         "CONTENT_LENGTH": str(len(body)),
         "imago.start": start,

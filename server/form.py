@@ -11,6 +11,9 @@ blueprint = Blueprint("form", __name__)
 
 @blueprint.get("/")
 def page() -> Response:
+    """KServe's clients of V1 ask here whether the server is alive, with `Accept: */*`; who sends no Accept gets the page."""
+    if request.accept_mimetypes and not wants_html():
+        return jsonify({"status": "alive" if routes.models().alive() else "stuck"})
     return _page(200)
 
 

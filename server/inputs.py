@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Request
 
-from server import jsons, sources
+from server import jsons, multipart, sources
 from server.errors import BadRequest, UnsupportedContent
 
 FIELD = "image"
@@ -32,7 +32,11 @@ def top(request: Request) -> int:
 
 
 def body(request: Request) -> bytes:
-    """All of it; of a body without a length Werkzeug reads up to the limit and says nothing, so one byte more is asked for."""
+    """All of it, as the loop has read it, under its limits. Of a body without a length that comes another way Werkzeug reads up to
+    the limit and says nothing, so one byte more is asked for."""
+    if (whole := request.environ.get("imago.body")) is not None:
+        read: bytes = whole
+        return read
     found = request.get_data()
     if request.content_length is None and len(found) == request.max_content_length:
         request.stream.read(1)
@@ -40,10 +44,11 @@ def body(request: Request) -> bytes:
 
 
 def _parts(request: Request) -> list[bytes]:
-    parts = [part for part in request.files.getlist(FIELD) if part.filename]
-    if not parts:
+    parts = multipart.parts(body(request), request.mimetype_params.get("boundary", ""))
+    found = [part.data for part in parts if part.name == FIELD.encode() and part.is_file]
+    if not found:
         raise BadRequest("no picture in the form; choose one, in a part named image that has a file name")
-    return [part.read() for part in parts]
+    return found
 
 
 def from_json(content: Any) -> bytes:

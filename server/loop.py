@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from bundle.engine import cores
 from bundle.errors import Busy, ImagoError
 from server.clients import Clients
 from server.config import Config
 from server.connection import PEEK, Connection, serve
 from server.errors import STATUS, TooSlow, refusal
 from server.operation import Operation
+from server.pool import Gone
 from server.wire import Incoming
 
 log = logging.getLogger("imago.server")
@@ -55,10 +55,9 @@ class Loop:
         self.running, self.tick = 0, 0.0
         self.operation: Operation = app.extensions["imago.operation"]
         self.operation.metrics.connections.set_function(lambda: len(self.clients.all))
-        count = config.request_threads or 2 * cores()
         # As many as the engines can have waiting, and those in the threads' hands.
-        self.most_running = config.queue + count
-        self.threads = ThreadPoolExecutor(count, thread_name_prefix="request")
+        self.most_running = config.queue + config.threads
+        self.threads = ThreadPoolExecutor(config.threads, thread_name_prefix="request")
         self.quick = ThreadPoolExecutor(2, thread_name_prefix="quick")
         self.ears, self.voice = os.pipe()
         os.set_blocking(self.ears, False)
@@ -90,7 +89,7 @@ class Loop:
     def close(self) -> None:
         for threads in (self.threads, self.quick):
             threads.shutdown(wait=False, cancel_futures=True)
-        self.operation.clerk.write()
+        self.operation.close()
 
     def wake(self) -> None:
         """From any thread: there is something to do."""
@@ -155,6 +154,7 @@ class Loop:
     def _expect(self, connection: Connection, patience_s: float, rest: bytes) -> None:
         """Waits for the connection's next request."""
         connection.enter("reading", patience_s)
+        connection.gone = Gone()  # the one before knows that request's pictures, and their rows with it
         connection.incoming = Incoming(self.cfg, connection.peer, self.config.max_body_mb << 20)
         self._await(connection)
         if rest:

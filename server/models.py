@@ -4,16 +4,18 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bundle import model, pull, storage, store
 from bundle.errors import BundleError, Expired, ImagoError
 from bundle.model import Model
+from server import states
 from server.config import Config
 from server.errors import NotReady, UnknownModel
 from server.pool import Pool
+from server.room import Room
 from server.stages import current
 
 LOADING = "the models are still loading"
@@ -27,9 +29,10 @@ class Served:
     model: Model
     pool: Pool
     found: pull.Found
+    version: states.Version
 
     def __post_init__(self) -> None:
-        weakref.finalize(self, _end, self.pool).atexit = False
+        weakref.finalize(self, _end, self.pool, self.version).atexit = False
 
 
 class Models:
@@ -37,7 +40,10 @@ class Models:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        # A quarter of the threads is left to small pictures.
+        self.room = Room(config.decode_mb << 20, max(1, config.threads - max(1, config.threads // 4)))
         self._served: dict[str, Served] = {}
+        self.states = states.Versions()
         self._state = LOADING
         self.changing = threading.Lock()  # one version is loaded at a time
         self.last_reload: dict[str, Any] | None = None
@@ -67,13 +73,23 @@ class Models:
     def get(self, name: str | None) -> Served:
         """The named one, or the first. Raises NotReady, UnknownModel; a server that goes down still answers."""
         if not self._served:
-            raise NotReady(f"{self._state}; try again in a second")
+            raise self._not_yet()
         if name is None:
             name = next(iter(self._served))
         if name not in self._served:
-            raise UnknownModel(f"no model {name!r} is served; there {_are(list(self._served))}")
+            raise self._unknown(name)
         current().model = name
         return self._served[name]
+
+    def versions(self, name: str | None) -> list[states.Version]:
+        """Of the named model, or of all, the latest first. Raises NotReady where none is known yet, UnknownModel."""
+        found = self.states.of(name)
+        if not found:
+            raise self._unknown(str(name)) if self._served else self._not_yet()
+        current().model = name or ""
+        if self._state != GOING:
+            return list(found)
+        return [replace(one, state=states.UNLOADING) if one.state == states.AVAILABLE else one for one in found]
 
     def left_s(self, start: float) -> float:
         """What is left of the deadline of a request that was whole at `start`, of time.monotonic(). Raises Expired."""
@@ -84,26 +100,43 @@ class Models:
 
     def swap(self, served: Served) -> None:
         """Takes the place of the version of that name, at once: the next request gets it."""
-        self._served = {**self._served, served.model.manifest.name: served}
+        name = served.model.manifest.name
+        served.version.state, self._served[name].version.state = states.AVAILABLE, states.UNLOADING
+        self._served = {**self._served, name: served}
 
     def find(self, uri: str) -> pull.Found:
         return pull.find(uri, Path(self.config.bundle_cache) if self.config.bundle_cache else None)
 
-    def open(self, found: pull.Found) -> Served:
+    def open(self, found: pull.Found, version: states.Version) -> Served:
         """Verified, loaded and replayed. Raises ImagoError."""
+        version.state = states.LOADING
         opened = model.open(found.path, self.config.engine)
-        return Served(opened, Pool(opened.engine, self.config), found)
+        return Served(opened, Pool(opened.engine, self.config), found, version)
 
     def _load(self, failed: Callable[[ImagoError], None], ready: Callable[["Models"], None]) -> None:
         try:
             with self.changing:
-                self._served = _by_name([self.open(self.find(uri)) for uri in self.config.bundles])
+                self._served = _by_name(self._open_all())
         except ImagoError as error:
             failed(error)
             return
+        for served in self._served.values():
+            served.version.state = states.AVAILABLE
         if self._state == LOADING:  # and not told to go down meanwhile
             self._state = ""
         ready(self)
+
+    def _open_all(self) -> list[Served]:
+        """All are found before the first is loaded, so that the state of each can be told meanwhile."""
+        found = [self.find(uri) for uri in self.config.bundles]
+        versions = [self.states.begin(store.read_manifest(one.path)) for one in found]
+        return [self.open(one, version) for one, version in zip(found, versions, strict=True)]
+
+    def _not_yet(self) -> NotReady:
+        return NotReady(f"{self._state}; try again in a second")
+
+    def _unknown(self, name: str) -> UnknownModel:
+        return UnknownModel(f"no model {name!r} is served; there {_are(list(self._served))}")
 
 
 def check(uris: tuple[str | Path, ...]) -> None:
@@ -133,8 +166,9 @@ def _twice(uri: str, other: str, name: str) -> BundleError:
     return BundleError(f"{uri} and {other} are both called {name}; serve one, or train it with another --name")
 
 
-def _end(pool: Pool) -> None:
+def _end(pool: Pool, version: states.Version) -> None:
     """In a thread of its own: the last to let go may be any, and need not wait."""
+    version.state = states.END
     if pool.alive():
         threading.Thread(target=pool.close, name="close", daemon=True).start()
 

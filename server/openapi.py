@@ -66,8 +66,10 @@ def _operation(route: Route) -> dict[str, Any]:
         "operationId": "-".join([route.method.lower(), *words]),
         "tags": [route.tag],
         "summary": route.summary,
-        "responses": {"200": {"description": HTTPStatus(200).phrase, "content": _content(route.good)}},
+        "responses": {},
     }
+    if route.good:
+        content["responses"]["200"] = {"description": HTTPStatus(200).phrase, "content": _content(route.good)}
     for status in sorted(route.errors):
         content["responses"][str(status)] = _error(route, status)
     if 401 in route.errors:
@@ -77,7 +79,7 @@ def _operation(route: Route) -> dict[str, Any]:
         content["parameters"] = names + [QUERY[name] for name in route.query]
     if route.bodies:
         content["requestBody"] = {
-            "required": "Anything" not in route.bodies.values(),
+            "required": not route.optional,
             "content": _content(route.bodies),
         }
     return content

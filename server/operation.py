@@ -14,6 +14,7 @@ from server.errors import TooSlow
 from server.keys import Keys
 from server.metrics import Metrics
 from server.models import Models
+from server.spans import Spans
 
 # Asked every few seconds; worth no line while all is well, and no place among what is in flight.
 QUIET = {"/healthz", "/readyz", "/metrics", "/ping", "/v2/health/live", "/v2/health/ready"}
@@ -46,6 +47,7 @@ class Done(NamedTuple):
     code: str | None
     shed: str  # the reason that is counted
     request_id: str
+    traceparent: str
     trace_id: str
     # Only of those that came to the application.
     seconds: float = 0.0
@@ -57,6 +59,7 @@ class Operation:
     def __init__(self, app: Flask, config: Config, metrics: Metrics) -> None:
         self.metrics = metrics
         self.clerk = Clerk()
+        self._spans = Spans(config.otlp) if config.otlp else None
         # Those without a variable part, which are all that the loop can tell.
         self._rules = {rule.rule for rule in app.url_map.iter_rules() if not rule.arguments}
         self._keys = Keys(config)
@@ -95,6 +98,7 @@ class Operation:
             code=code,
             shed="" if gone and gone.is_set else SHED.get(code, ""),
             request_id=request.environ["imago.request_id"],
+            traceparent=g.traceparent,
             trace_id=g.trace_id,
             seconds=time.monotonic() - request.environ["imago.start"],
             length=request.content_length or 0,
@@ -113,6 +117,7 @@ class Operation:
         """Counts it, writes its line and gives its request id; `head` is gunicorn's, or None where it never came."""
         headers = dict(head.headers) if head else {}
         path = (head.path if head else "") or ""
+        traceparent, trace_id = trace.parent(headers.get("TRACEPARENT", ""))
         done = Done(
             now=time.time(),
             method=(head.method if head else "") or "",
@@ -122,7 +127,8 @@ class Operation:
             code=error.code,
             shed={Busy: "loop", TooSlow: "slow"}.get(type(error), ""),
             request_id=trace.request_id(headers.get("X-REQUEST-ID", "")),
-            trace_id=trace.parent(headers.get("TRACEPARENT", ""))[1],
+            traceparent=traceparent,
+            trace_id=trace_id,
         )
         self.clerk.note(lambda: self._write(done))
         return done.request_id
@@ -135,7 +141,16 @@ class Operation:
         if done.shed:
             self.metrics.shed(done.shed)
         if done.status >= 400 or done.path not in QUIET:
-            logs.request(done.status, done.now, **_fields(done))
+            fields = _fields(done)
+            logs.request(done.status, done.now, **fields)
+            if self._spans:
+                self._spans.write(done, fields)
+
+    def close(self) -> None:
+        """Writes down what is noted, at the end of the process."""
+        self.clerk.write()
+        if self._spans:
+            self._spans.close()
 
 
 def _rule() -> str:

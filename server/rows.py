@@ -21,8 +21,13 @@ Outcome = np.ndarray | PictureError
 def admit(models: Models, name: str | None) -> Served:
     """Before anything of the body is looked at. Raises NotReady, UnknownModel, Expired for one who waited too long."""
     served = models.get(name)
-    models.left_s(request.environ["imago.start"])
+    in_time(models)
     return served
+
+
+def in_time(models: Models) -> float:
+    """What is left of the request's deadline, in seconds. Raises Expired."""
+    return models.left_s(request.environ["imago.start"])
 
 
 def each(models: Models, served: Served, pictures: Sequence[Picture]) -> list[Outcome]:
@@ -30,7 +35,7 @@ def each(models: Models, served: Served, pictures: Sequence[Picture]) -> list[Ou
     if not 1 <= len(pictures) <= MAX_PICTURES:
         raise BadRequest(f"{len(pictures)} pictures in one request; wanted 1 to {MAX_PICTURES}, send several requests")
     slots: list[PictureError | None] = []
-    left_s = models.left_s(request.environ["imago.start"])
+    left_s = in_time(models)
     gone = request.environ["imago.gone"]
     rows = iter(served.pool.rows(_prepared(models, served, pictures, slots), timeout_s=left_s, gone=gone))
     return [slot or next(rows) for slot in slots]
@@ -51,18 +56,21 @@ def _prepared(
 ) -> Iterator[np.ndarray]:
     """The pixels of the good ones; a slot for each, with the error of a bad one."""
     for picture in pictures:
-        models.left_s(request.environ["imago.start"])
         try:
-            pixels = _pixels(served, picture)
+            pixels = _pixels(models, served, picture)
         except PictureError as error:
-            slots.append(error)
+            slots.append(type(error)(str(error)))  # the traceback of this one holds what was decoded of the picture
             continue
         slots.append(None)
         yield pixels
 
 
-def _pixels(served: Served, picture: Picture) -> np.ndarray:
+def _pixels(models: Models, served: Served, picture: Picture) -> np.ndarray:
+    """Raises PictureError, Busy, Expired."""
+    left_s = in_time(models)
     if not isinstance(picture, bytes):
         return picture
     with stages.decoding():
-        return served.model.prepare(picture)
+        header = served.model.header(picture)
+        with models.room.hold(header.held, timeout_s=left_s, gone=request.environ["imago.gone"]):
+            return served.model.pixels(header)

@@ -57,6 +57,7 @@ SCHEMAS: dict[str, Schema] = {
     "Form": _object(("image",), image=_list(BINARY, minItems=1, maxItems=64)),
     "Instances": _object(("instances",), instances=_list(INSTANCE, minItems=1, maxItems=64)),
     "Ready": _object(("ready",), ready=FLAG, reason=TEXT, name=TEXT),
+    "Alive": _object(("status",), status={"enum": ["alive", "stuck"]}),
     "Live": _object((), alive=FLAG, live=FLAG),
     "Names": _object(("models",), models=_list(TEXT)),
     "Reload": _object(
@@ -65,7 +66,7 @@ SCHEMAS: dict[str, Schema] = {
         id=TEXT,
         before=TEXT,
         changed=FLAG,
-        others_told=FLAG,
+        others_told={**FLAG, "description": "with several processes: the others take the version soon, or log why not"},
     ),
     "Version": _object(("imago", "models"), imago=TEXT, models=_list(_object(("name", "id"), name=TEXT, id=TEXT))),
     "V1Request": {
@@ -122,5 +123,7 @@ SCHEMAS: dict[str, Schema] = {
     "V2Index": _list(
         _object(("name", "version", "state", "reason"), **dict.fromkeys(("name", "version", "state", "reason"), TEXT))
     ),
+    "V2IndexRequest": _object((), repository_name=TEXT, ready=FLAG),
+    "V2LoadRequest": _object((), parameters={"type": "object", "maxProperties": 0}),
     "Anything": {"type": "object"},
 }

@@ -25,7 +25,7 @@ class Sources:
         self.max_bytes = config.max_body_mb << 20
         listed = tuple(entry for text in config.url_allow if (entry := allow.entry(text)))
         self._fetcher = fetch.Fetcher(listed=listed, max_bytes=self.max_bytes, resolve=resolve)
-        self._places = threading.BoundedSemaphore(max(1, config.request_threads // 2))
+        self._places = threading.BoundedSemaphore(max(1, config.threads // 2))
 
     def read(self, kind: str, text: str) -> bytes:
         """Raises BadRequest, UrlNotAllowed, BucketNotAllowed, FetchFailed, FetchTooSlow, Busy."""

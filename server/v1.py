@@ -11,6 +11,7 @@ from server import inputs, jsons, rows, tensors
 from server.errors import BadRequest, UnknownModel
 from server.models import Served
 from server.routes import models
+from server.states import AVAILABLE, Version
 
 SIGNATURE = "serving_default"
 # A name has one loaded version; this is what operators of TensorFlow Serving call such a one.
@@ -52,11 +53,15 @@ def names() -> Response:
 @blueprint.get("/v1/models/<part:name>/versions/<part:number>")
 @blueprint.get("/v1/models/<part:name>/labels/<part:label>")
 def status(name: str, number: str | None = None, label: str | None = None) -> Response:
-    manifest = _served(name, number, label).model.manifest
-    state = "AVAILABLE" if models().ready() else "UNLOADING"
-    fine = {"error_code": "OK", "error_message": ""}
-    versions = [{"version": version(manifest), "state": state, "status": fine}]
-    return jsonify({"model_version_status": versions, "name": name, "ready": models().ready()})
+    """Of all versions that are known, the latest first, or of the one that is asked for; a label needs one that is served."""
+    if label is not None:
+        number = version(_served(name, None, label).model.manifest)
+    rows.in_time(models())
+    found = [one for one in models().versions(name) if number in (None, version(one.manifest))]
+    if not found:
+        raise UnknownModel(f"no version {ascii(str(number)[:20])} of {name} is known; GET /v1/models/{name} lists them")
+    ready = any(one.state == AVAILABLE for one in found)
+    return jsonify({"model_version_status": [_status(one) for one in found], "name": name, "ready": ready})
 
 
 @blueprint.get("/v1/models/<part:name>/metadata")
@@ -101,6 +106,12 @@ def _served(name: str, number: str | None, label: str | None) -> Served:
     if label not in (None, LABEL):
         raise UnknownModel(f"no version of {name} has the label {ascii(label[:20])}; there is {LABEL}")
     return served_version(name, number)
+
+
+def _status(one: Version) -> dict[str, Any]:
+    code = "FAILED_PRECONDITION" if one.error else "OK"
+    status = {"error_code": code, "error_message": one.error}
+    return {"version": version(one.manifest), "state": one.state, "status": status}
 
 
 def _pictures(content: Any, spec: Preprocess) -> tuple[str, list[rows.Picture]]:

@@ -1,15 +1,22 @@
 """The Open Inference Protocol, V2: health, metadata and infer, with its binary extension, as tritonclient speaks it."""
 
+from typing import Any
+
 import numpy as np
 from flask import Blueprint, Response, jsonify, request
 
-from server import infer, inputs, rows
+from server import admin, infer, inputs, jsons, rows
+from server.errors import BadRequest, Forbidden
 from server.health import VERSION
 from server.infer import about
 from server.routes import models
+from server.states import AVAILABLE, END, LOADING, START, UNLOADING, Version
 from server.v1 import served_version, version
 
 blueprint = Blueprint("v2", __name__, url_prefix="/v2")
+
+# In this protocol's words.
+STATES = {START: "LOADING", LOADING: "LOADING", AVAILABLE: "READY", UNLOADING: "UNLOADING", END: "UNAVAILABLE"}
 
 
 # ---- what is there -------------------------------------------------------------------------
@@ -65,13 +72,43 @@ def model_ready(name: str, number: str | None = None) -> tuple[Response, int]:
     return jsonify({"name": name, "ready": fine}), 200 if fine else 503
 
 
+# ---- the repository: what the operator's --bundle names ------------------------------------
+
+
 @blueprint.route("/repository/index", methods=["GET", "POST"])
 def index() -> Response:
-    """Whatever a POST's body filters by: all that is here is ready, or on its way out."""
-    rows.admit(models(), None)
-    state = {"state": "READY", "reason": ""} if models().ready() else {"state": "UNLOADING", "reason": models().state()}
-    loaded = [model.manifest for model in models().all()]
-    return jsonify([{"name": one.name, "version": version(one), **state} for one in loaded])
+    """Every version that is known; a POST's {"ready": true} leaves those that answer."""
+    rows.in_time(models())
+    asked = _asked("index", {"ready": bool, "repository_name": str}) if request.method == "POST" else {}
+    ready = asked.get("ready", False)
+    found = [one for one in models().versions(None) if one.state == AVAILABLE or not ready]
+    return jsonify([_indexed(one) for one in found])
+
+
+@blueprint.post("/repository/models/<name>/load")
+def load(name: str) -> Response:
+    """A reload under the name that clients of this protocol know."""
+    if _asked("load", {"parameters": dict}).get("parameters"):
+        raise BadRequest("a load takes no parameters here; what is loaded is what the operator's --bundle names")
+    return admin.reload(name)
+
+
+@blueprint.post("/repository/models/<name>/unload")
+def unload(name: str) -> Response:
+    raise Forbidden(f"{name[:64]} cannot be unloaded here; the server serves what its --bundle names until it ends")
+
+
+def _asked(what: str, wanted: dict[str, type]) -> dict[str, Any]:
+    """The body's object; no body is an empty one. Raises BadRequest."""
+    content = jsons.read(inputs.body(request) or b"{}")
+    if not isinstance(content, dict) or not all(type(content.get(key, kind())) is kind for key, kind in wanted.items()):
+        raise BadRequest(f"{what} takes no such body; wanted none, or an object with {', '.join(wanted)}")
+    return content
+
+
+def _indexed(one: Version) -> dict[str, str]:
+    reason = one.error or models().state()
+    return {"name": one.manifest.name, "version": version(one.manifest), "state": STATES[one.state], "reason": reason}
 
 
 # ---- infer ---------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ def reload(models: Models, name: str) -> bool:
                 "%s: a new version is refused, the old one stays: %s", name, str(error), exc_info=not _ours(error)
             )
             reason = _public(old, error)
+            models.states.refuse(name, reason)
             _note(models, old, reason)
             raise VersionRefused(f"the new version of {name} is refused, the old one stays: {reason}") from error
         if new:
@@ -38,7 +39,7 @@ def reload(models: Models, name: str) -> bool:
 
 
 def tell_others(models: Models) -> bool:
-    """Lets the parent tell every process to look again at all its bundles; False where there is only this one."""
+    """Lets the parent tell every process to look again at all its bundles, and waits for none; False where there is only this one."""
     if not models.parent or models.parent != os.getppid():
         return False
     os.kill(models.parent, signal.SIGHUP)
@@ -102,7 +103,7 @@ def _newer(models: Models, old: Served) -> Served | None:
         return None
     if manifest.name != name:
         raise BundleError(f"{found.path}: is called {manifest.name}, {name} wanted; serve it as one more --bundle")
-    new = models.open(found)
+    new = models.open(found, models.states.begin(manifest))
     if new.model.manifest.id != manifest.id:
         new.pool.close()
         raise Unreachable(f"{found.path}: changed while it was loaded; it is tried again when it is looked at next")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bundle import image
+from bundle import blocks, image
 from bundle.errors import BadPicture, NotAPicture, PictureError, TooManyPixels
 
 HTML = b"<!doctype html><html><body>404, not found</body></html>"
@@ -204,15 +204,15 @@ def test_baseline_jpeg_that_cannot_shrink_enough_is_refused(jpeg, spec):
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
 def test_baseline_jpeg_is_one_scan(encoded, mode):
-    assert image._one_scan(encoded(Image.new(mode, (9, 9)), "JPEG"))
+    assert blocks.one_scan(encoded(Image.new(mode, (9, 9)), "JPEG"))
 
 
 def test_progressive_jpeg_is_not_one_scan(photo):
-    assert not image._one_scan(photo(progressive=True))
+    assert not blocks.one_scan(photo(progressive=True))
 
 
 def test_jpeg_in_several_scans_is_not_one_scan(grey):
-    assert not image._one_scan(several_scans(grey))
+    assert not blocks.one_scan(several_scans(grey))
 
 
 def test_jpeg_in_several_scans_is_read(grey, spec):
@@ -221,14 +221,14 @@ def test_jpeg_in_several_scans_is_read(grey, spec):
 
 def test_fill_bytes_before_a_marker_are_passed_over(jpeg):
     start = next(start for marker, start, _ in segments(jpeg) if marker == 0xC0)
-    assert image._one_scan(jpeg[:start] + b"\xff\xff\xff" + jpeg[start:])
+    assert blocks.one_scan(jpeg[:start] + b"\xff\xff\xff" + jpeg[start:])
 
 
 @pytest.mark.parametrize(
     "data", [b"", b"\xff\xd8", b"\xff\xd8\xff", b"\xff\xd8\xff\xc0", b"\xff\xd8\xff\xda\0\0", b"x" * 99]
 )
 def test_ruins_of_a_jpeg_are_not_one_scan(data):
-    assert not image._one_scan(data)
+    assert not blocks.one_scan(data)
 
 
 # ---- no picture ----------------------------------------------------------------------------

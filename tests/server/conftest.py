@@ -1,10 +1,15 @@
-"""What reloads are tested with: a bundle's name that moves, its next version, and the operator's key."""
+"""What reloads are tested with: a bundle's name that moves, its next version, the operator's key; and a server that loads."""
 
-from dataclasses import replace
+import threading
+from dataclasses import dataclass, field, replace
 
 import pytest
 
+from bundle import golden, store
 from bundle.write import write
+from server.app import create_app
+from server.config import read
+from server.models import Models
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +49,38 @@ def admin_file(tmp_path, admin):
     """The operator's key, as --admin-keys wants it."""
     (tmp_path / "admin.keys").write_text(admin["X-API-Key"] + "\n")
     return tmp_path / "admin.keys"
+
+
+@pytest.fixture(scope="session")
+def number():
+    """(directory) -> the version that V1 and V2 call it by."""
+    return lambda directory: str(int(store.read_manifest(directory).id[:8], 16))
+
+
+@pytest.fixture
+def loading(tiny):
+    """A client of a server that has not loaded anything yet."""
+    config = read(bundle=(tiny,))
+    return create_app(config, Models(config)).test_client()
+
+
+@dataclass
+class Gate:
+    reached: threading.Event = field(default_factory=threading.Event)
+    opened: threading.Event = field(default_factory=threading.Event)
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """Where what is loaded waits before its golden pictures, unless it is open; it is at first."""
+    found, replay = Gate(), golden.replay
+    found.opened.set()
+
+    def held(*given):
+        found.reached.set()
+        assert found.opened.wait(20)
+        return replay(*given)
+
+    monkeypatch.setattr("bundle.golden.replay", held)
+    yield found
+    found.opened.set()

@@ -27,6 +27,7 @@ DEFAULTS = {
     "read_ms": 10_000,
     "connections": 2048,
     "bodies_mb": 512,
+    "decode_mb": 512,
     "unready_ms": 500,
     "drain_s": 30,
     "log": "auto",
@@ -38,6 +39,7 @@ DEFAULTS = {
     "watch_s": 0.0,
     "url_allow": (),
     "s3_allow": (),
+    "otlp": "",
 }
 
 # Knob -> another value, as text.
@@ -56,6 +58,7 @@ OTHERS = {
     "read_ms": ("100", 100),
     "connections": ("9", 9),
     "bodies_mb": ("64", 64),
+    "decode_mb": ("64", 64),
     "unready_ms": ("0", 0),
     "drain_s": ("11", 11),
     "log": ("json", "json"),
@@ -67,6 +70,7 @@ OTHERS = {
     "watch_s": ("1.5", 1.5),
     "url_allow": ("a.example,http://b:80", ("a.example", "http://b:80")),
     "s3_allow": ("a,b", ("a", "b")),
+    "otlp": ("http://a:4318", "http://a:4318"),
 }
 
 BAD = [

@@ -22,6 +22,17 @@ def evil(serving, parts, tmp_path_factory):
         yield app
 
 
+def test_program_that_takes_anything_is_told_that_the_server_is_alive(client):
+    answer = client.get("/", headers={"Accept": "*/*"})
+    assert (answer.status_code, answer.json) == (200, {"status": "alive"})
+
+
+def test_program_is_told_that_the_engine_is_stuck(serving, tiny):
+    with serving(tiny) as app:
+        pass  # which closes its pools
+    assert app.test_client().get("/", headers={"Accept": "*/*"}).json == {"status": "stuck"}
+
+
 def test_page_has_the_form_and_the_models_name(client):
     page = client.get("/", headers=BROWSER)
     assert (page.status_code, page.mimetype) == (200, "text/html")

@@ -9,7 +9,6 @@ import pytest
 from bundle.errors import BundleError
 from bundle.write import write
 from server import models
-from server.app import create_app
 from server.config import read
 from server.errors import NotReady, UnknownModel
 from server.models import Models
@@ -72,12 +71,6 @@ def test_one_bad_bundle_among_good_ones_ends_the_start(tiny, tiny_copy):
 
 
 # ---- what an orchestrator sees -------------------------------------------------------------
-
-
-@pytest.fixture
-def loading(tiny):
-    config = read(bundle=(tiny,))
-    return create_app(config, Models(config)).test_client()
 
 
 def test_loading_is_alive_and_not_ready(loading):

@@ -93,11 +93,11 @@ WRONG = {
     "form without a boundary": (lambda: body(b"--x", "multipart/form-data"), 400, "bad-request", ""),
     "form that is cut off": (
         lambda: body(b'--x\r\nContent-Disposition: form-data; name="image"', "multipart/form-data; boundary=x"),
-        *(400, "bad-request", "no picture in the form"),
+        *(400, "bad-request", "the form breaks off in the header of a part"),
     ),
     "form with too many parts": (
         lambda: form(**{f"part{at}": "x" for at in range(65)}),
-        *(413, "too-large", "the body is too large or has too many parts"),
+        *(413, "too-large", "the form has too many parts; at most 64 wanted"),
     ),
     "large body": (lambda: picture(bytes((1 << 20) + 1)), 413, "too-large", "at most 1 MB wanted"),
     "unknown model": (lambda: picture(CUT, "/models/cats/classify"), 404, "unknown-model", "there are tiny, multi"),

@@ -5,22 +5,16 @@ import io
 
 import pytest
 
-from server.app import create_app
-from server.config import read
-from server.models import Models
-
 
 def test_ready_server_answers_a_ping(client):
     assert (client.get("/ping").status_code, client.get("/ping").json) == (200, {"ready": True, "reason": ""})
 
 
-def test_ping_of_a_loading_or_leaving_server_is_503(serving, tiny):
-    config = read(bundle=(tiny,))
-    loading = create_app(config, Models(config)).test_client().get("/ping")
+def test_ping_of_a_loading_or_leaving_server_is_503(serving, tiny, loading):
     with serving(tiny) as app:
         app.extensions["imago"].drain()
         leaving = app.test_client().get("/ping")
-    assert (loading.status_code, leaving.status_code) == (503, 503)
+    assert (loading.get("/ping").status_code, leaving.status_code) == (503, 503)
 
 
 @pytest.mark.parametrize("kind", ["image/jpeg", "application/x-image", "application/octet-stream"])

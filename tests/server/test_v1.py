@@ -6,18 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from bundle import store
-from server.app import create_app
-from server.config import read
-from server.models import Models
 from server.pool import Job
 
 PREDICT = "/v1/models/tiny:predict"
-
-
-@pytest.fixture(scope="module")
-def number(tiny):
-    return str(int(store.read_manifest(tiny).id[:8], 16))
 
 
 @pytest.fixture
@@ -29,33 +20,27 @@ def test_models_are_named(client):
     assert client.get("/v1/models").json == {"models": ["tiny", "multi"]}
 
 
-def test_status_is_tensorflow_serving_s_and_kserve_s(client, number):
+def test_status_is_tensorflow_serving_s_and_kserve_s(client, tiny, number):
     fine = {"error_code": "OK", "error_message": ""}
-    wanted = {"version": number, "state": "AVAILABLE", "status": fine}
+    wanted = {"version": number(tiny), "state": "AVAILABLE", "status": fine}
     assert client.get("/v1/models/tiny").json == {"model_version_status": [wanted], "name": "tiny", "ready": True}
 
 
-def test_status_of_a_server_that_goes_down_is_unloading(serving, tiny):
-    with serving(tiny) as app:
-        app.extensions["imago"].drain()
-        answer = app.test_client().get("/v1/models/tiny").json
-    assert (answer["model_version_status"][0]["state"], answer["ready"]) == ("UNLOADING", False)
-
-
-def test_metadata_is_a_signature_and_the_labels(client, number):
+def test_metadata_is_a_signature_and_the_labels(client, tiny, number):
     answer = client.get("/v1/models/tiny/metadata").json
     signature = answer["metadata"]["signature_def"]["signature_def"]["serving_default"]
     shape = [dim["size"] for dim in signature["inputs"]["pixels"]["tensor_shape"]["dim"]]
-    assert answer["model_spec"] == {"name": "tiny", "signature_name": "", "version": number}
+    assert answer["model_spec"] == {"name": "tiny", "signature_name": "", "version": number(tiny)}
     assert (shape, answer["labels"]) == (["-1", "8", "8", "3"], ["red", "green", "blue"])
     assert signature["outputs"]["scores"]["dtype"] == "DT_FLOAT"
 
 
 @pytest.mark.parametrize("path", ["", "/metadata", ":predict"])
-def test_version_that_was_told_can_be_asked_for(client, number, rows, path):
+def test_version_that_was_told_can_be_asked_for(client, tiny, number, rows, path):
     ask = client.post if path == ":predict" else client.get
     more = {"json": rows} if path == ":predict" else {}
-    answers = [ask(f"/v1/models/tiny{which}{path}", **more) for which in ("", f"/versions/{number}", "/labels/stable")]
+    ways = ("", f"/versions/{number(tiny)}", "/labels/stable")
+    answers = [ask(f"/v1/models/tiny{which}{path}", **more) for which in ways]
     assert [answer.status_code for answer in answers] == [200] * 3
     assert answers[0].json == answers[1].json == answers[2].json
 
@@ -162,10 +147,8 @@ def test_body_over_the_limit_is_413(serving, tiny):
     assert (answer.status_code, list(answer.json)) == (413, ["error"])
 
 
-def test_loading_is_503_with_retry_after(tiny, rows):
-    config = read(bundle=(tiny,))
-    client = create_app(config, Models(config)).test_client()
-    answers = [client.get("/v1/models"), client.get("/v1/models/tiny"), client.post(PREDICT, json=rows)]
+def test_loading_is_503_with_retry_after(loading, rows):
+    answers = [loading.get("/v1/models"), loading.get("/v1/models/tiny"), loading.post(PREDICT, json=rows)]
     assert [(answer.status_code, list(answer.json)) for answer in answers] == [(503, ["error"])] * 3
     assert answers[0].headers["Retry-After"] == "1"
 

@@ -7,10 +7,7 @@ from importlib.metadata import version
 import numpy as np
 import pytest
 
-from bundle import model, store
-from server.app import create_app
-from server.config import read
-from server.models import Models
+from bundle import model
 
 INFER = "/v2/models/tiny/infer"
 SHAPE = [1, 8, 8, 3]
@@ -24,11 +21,6 @@ def pixels(data=None, **more):
 
 def image(*texts, **more):
     return {"name": "image", "datatype": "BYTES", "shape": [len(texts)], "data": list(texts), **more}
-
-
-@pytest.fixture(scope="module")
-def number(tiny):
-    return str(int(store.read_manifest(tiny).id[:8], 16))
 
 
 @pytest.fixture
@@ -66,12 +58,11 @@ def test_triton_sees_a_server_that_is_alive_and_ready(triton):
     assert (client.is_model_ready("cats"), client.is_model_ready("tiny", "1")) == (False, False)
 
 
-def test_triton_reads_the_metadata(triton, number):
+def test_triton_reads_the_metadata(triton, tiny, number):
     _, client = triton
-    found = client.get_model_metadata("tiny", number)
-    assert (found["name"], found["versions"], found["inputs"][1]["shape"]) == ("tiny", [number], [-1, 8, 8, 3])
+    found = client.get_model_metadata("tiny", number(tiny))
+    assert (found["name"], found["versions"], found["inputs"][1]["shape"]) == ("tiny", [number(tiny)], [-1, 8, 8, 3])
     assert client.get_server_metadata()["name"] == "imago"
-    assert [one["name"] for one in client.get_model_repository_index()] == ["tiny"]
 
 
 @pytest.mark.parametrize(("datatype", "kind"), [("UINT8", np.uint8), ("FP32", np.float32), ("INT64", np.int64)])
@@ -125,26 +116,21 @@ def test_server_names_itself_and_its_extensions(client):
     assert client.get("/v2").json == {"name": "imago", "version": version("imago"), "extensions": extensions}
 
 
-def test_models_and_index_name_what_is_served(client, number):
+def test_models_are_named(client):
     assert client.get("/v2/models").json == {"models": ["tiny", "multi"]}
-    by_get, by_post = client.get("/v2/repository/index"), client.post("/v2/repository/index", json={"ready": True})
-    assert by_get.json == by_post.json
-    assert by_get.json[0] == {"name": "tiny", "version": number, "state": "READY", "reason": ""}
 
 
-def test_version_that_was_told_can_be_asked_for(client, number):
-    paths = [f"/v2/models/tiny{which}" for which in ("", f"/versions/{number}")]
+def test_version_that_was_told_can_be_asked_for(client, tiny, number):
+    paths = [f"/v2/models/tiny{which}" for which in ("", f"/versions/{number(tiny)}")]
     assert client.get(paths[0]).json == client.get(paths[1]).json
     assert [client.get(f"{path}/ready").json for path in paths] == [{"name": "tiny", "ready": True}] * 2
     assert [client.post(f"{path}/infer", json={"inputs": [pixels()]}).status_code for path in paths] == [200, 200]
 
 
-def test_loading_server_is_alive_and_not_ready(tiny):
-    config = read(bundle=(tiny,))
-    client = create_app(config, Models(config)).test_client()
+def test_loading_server_is_alive_and_not_ready(loading):
     paths = ("/v2/health/live", "/v2/health/ready", "/v2/models/tiny/ready", "/v2/models/tiny", "/v2/models")
-    assert [client.get(path).status_code for path in paths] == [200, 503, 503, 503, 503]
-    assert client.post(INFER, json={"inputs": [pixels()]}).headers["Retry-After"] == "1"
+    assert [loading.get(path).status_code for path in paths] == [200, 503, 503, 503, 503]
+    assert loading.post(INFER, json={"inputs": [pixels()]}).headers["Retry-After"] == "1"
 
 
 def test_server_that_goes_down_is_not_ready_and_still_answers(serving, tiny):
@@ -152,7 +138,6 @@ def test_server_that_goes_down_is_not_ready_and_still_answers(serving, tiny):
         app.extensions["imago"].drain()
         client = app.test_client()
         found = [client.get(path).status_code for path in ("/v2/health/ready", "/v2/models/tiny/ready")]
-        assert client.get("/v2/repository/index").json[0]["state"] == "UNLOADING"
         assert client.post(INFER, json={"inputs": [pixels()]}).status_code == 200
     assert found == [503, 503]
 
@@ -160,12 +145,12 @@ def test_server_that_goes_down_is_not_ready_and_still_answers(serving, tiny):
 # ---- infer ---------------------------------------------------------------------------------
 
 
-def test_answer_has_both_outputs_and_what_was_given(infer, number):
+def test_answer_has_both_outputs_and_what_was_given(infer, tiny, number):
     answer = infer(id="a-1", parameters={"note": "x", "count": 2})
     content = json.loads(answer.data)
     assert list(content) == ["model_name", "model_version", "id", "parameters", "outputs"]
     assert (content["model_version"], content["id"], content["parameters"]) == (
-        number,
+        number(tiny),
         "a-1",
         {"note": "x", "count": 2},
     )

@@ -54,13 +54,14 @@ def requests(draw):
     return HEAD + fields + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n" + trailers + b"\r\n" + rest
 
 
+@settings(deadline=None)
 @given(requests(), st.data())
 def test_good_request_is_the_same_however_it_is_cut(data, pick):
     cuts = pick.draw(st.lists(st.integers(0, len(data)), max_size=12))
     assert read(data, cuts) == read(data)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(requests())
 def test_good_request_is_the_same_byte_by_byte(data):
     assert read(data, range(1, len(data))) == read(data)
@@ -86,7 +87,7 @@ noise = st.one_of(
 )
 
 
-@settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from([b"", b"GET / HTTP/1.1\r\n", HEAD, CHUNKED]), noise, st.lists(st.integers(0, 200), max_size=5))
 def test_arbitrary_bytes_raise_nothing_but_the_documented_errors(start, data, cuts):
     data = start + data

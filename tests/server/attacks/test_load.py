@@ -81,6 +81,23 @@ def test_s17_clients_for_30_s(start, slow, swarm, request_of, jpeg, worker, memo
         assert healthy_ms(server.url, 1) < 1000
 
 
+def test_a_connection_that_stays_open_holds_nothing_of_its_answered_requests(
+    target, connect, read, request_of, memory, worker
+):
+    """Each of 64 pictures, in 200 requests; 4.5 KB of each were held once."""
+    data = request_of(json.dumps({"instances": [[[[0] * 3] * 8] * 8] * 64}).encode(), path="/v1/models/tiny:predict")
+
+    def ask(sock, count):
+        for _ in range(count):
+            sock.sendall(data)
+            assert read(sock).status == 200
+        return memory(worker(target), "RssAnon")
+
+    with connect(target.url) as sock:
+        before = ask(sock, 40)
+        assert ask(sock, 200) - before < 15
+
+
 # ---- S19: poison -----------------------------------------------------------------------------
 
 
