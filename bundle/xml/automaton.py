@@ -5,15 +5,18 @@ go on; the states that documents meet are made when they are met, and kept. Dept
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 
-from bundle.xml.schema import (
-    CLOSE,
+from bundle.errors import SchemaError
+from bundle.xml.grammar import (
     END,
     MOST_DEPTH,
+    NOTHING,
+    Attribute,
     Choice,
+    Cost,
+    Element,
     Event,
     Expression,
     Grammar,
@@ -22,213 +25,175 @@ from bundle.xml.schema import (
     One,
     Repeat,
     Sequence,
+    Words,
 )
+from bundle.xml.states import Rest, State, Tails, Ways, several, ways
 
-# Met by no schema in use; a document that jumps about in a large one must not fill the memory.
-MOST_STATES = 50_000
-# For the table of tokens; where a schema has more, every event is a token.
+# States kept at once. Met by no schema in use; a document that jumps about in a large one must not fill the memory.
+MOST_STATES = 20_000
+# Ways kept in one state; ambiguous repetitions within one another have more. Any of them alone leads to valid documents.
+MOST_WAYS = 256
+# States looked at for the table of tokens; where a schema has more, every event is a token.
 MOST_EXPLORED = 5_000
+MOST_TOKENS = 10_000
 
-
-class Again(NamedTuple):
-    """A repetition of which so many items are there."""
-
-    repeat: Repeat
-    done: int
-
-
-# What is still to come, as a linked list: None, or (what comes first, the rest).
-Rest = tuple["Expression | Again", "Rest"] | None
-
-
-class State(NamedTuple):
-    """What may come next: events, and numbers from .. to, each with what is to come after it."""
-
-    events: dict[Event, frozenset[Rest]]
-    numbers: tuple[tuple[int, int, frozenset[Rest]], ...]
-    need: int  # events that it takes at least from here to the end
-    choice: bool  # more than one event may come
-    mask: np.ndarray  # bool (tokens,): those that may come
-
-    @property
-    def end(self) -> bool:
-        return not self.events and not self.numbers
-
-
-class Automaton:
-    def __init__(self, grammar: Grammar) -> None:
-        self.grammar = grammar
-        self._states: dict[frozenset[Rest], State] = {}
-        self._peaks: dict[frozenset[Rest], int] = {}
-        self._bounded = True
-        self.ids: dict[Event, int] = {}
-        self.tokens: tuple[Event, ...] = (("start", ""),)  # token 0, before every document
-        chosen = self._explore()
-        self.tokens += tuple(chosen)
-        self.ids = {event: at for at, event in enumerate(self.tokens) if at}
-        self._states.clear()
-        self.first: frozenset[Rest] = self._close([(grammar.start, None)])
-
-    def state(self, rests: frozenset[Rest]) -> State:
-        if rests not in self._states:
-            if len(self._states) >= MOST_STATES:
-                self._states.clear()
-                self._peaks.clear()
-            self._states[rests] = self._make(rests)
-        return self._states[rests]
-
-    def after(self, state: State, event: Event) -> frozenset[Rest] | None:
-        """None where the event may not come."""
-        if event[0] == "number":
-            return next((to for least, most, to in state.numbers if least <= int(event[1]) <= most), None)
-        return state.events.get(event)
-
-    def peak(self, rests: frozenset[Rest]) -> int:
-        """How many events are needed at least after the event that needs the most after it."""
-        if rests not in self._peaks:
-            state = self.state(rests)
-            following = [*state.events.values(), *(to for _, _, to in state.numbers)]
-            self._peaks[rests] = max((self.state(to).need for to in following), default=0)
-        return self._peaks[rests]
-
-    def only(self, state: State) -> Event:
-        """The one event that may come, where there is no choice."""
-        return next(iter(state.events)) if state.events else ("number", state.numbers[0][0])
-
-    def events(self, state: State) -> Iterator[Event]:
-        yield from state.events
-        for least, most, _ in state.numbers:
-            yield from (("number", number) for number in range(least, most + 1))
-
-    # ---- states ------------------------------------------------------------------------------
-
-    def _make(self, rests: frozenset[Rest]) -> State:
-        events: dict[Event, list[Rest]] = {}
-        spans: list[tuple[int, int, Rest]] = []
-        for rest in rests:
-            if rest is None:
-                continue
-            head, tail = rest
-            if isinstance(head, One):
-                events.setdefault(head.event, []).append(tail)
-            elif isinstance(head, Number):
-                spans.append((head.least, head.most, tail))
-        closed = {event: self._close(tails) for event, tails in sorted(events.items(), key=_order)}
-        numbers = self._numbers(spans)
-        need = min(sum(map(self._need, _items(rest))) for rest in rests)
-        choice = len(closed) + sum(most - least + 1 for least, most, _ in numbers) > 1
-        mask = np.zeros(len(self.tokens), bool)
-        for event in closed:
-            if event in self.ids:
-                mask[self.ids[event]] = True
-        for least, most, _ in numbers:
-            if ("number", least) in self.ids:  # the numbers of a table are a row without gaps
-                first = self.ids["number", least]
-                mask[first : first + most - least + 1] = True
-        return State(closed, numbers, need, choice, mask)
-
-    def _numbers(self, spans: list[tuple[int, int, Rest]]) -> tuple[tuple[int, int, frozenset[Rest]], ...]:
-        """Where spans overlap, the part that they share leads to all that either leads to."""
-        cuts = sorted({edge for least, most, _ in spans for edge in (least, most + 1)})
-        found = []
-        for least, above in zip(cuts, cuts[1:], strict=False):
-            if tails := [tail for low, high, tail in spans if low <= least and above - 1 <= high]:
-                found.append((least, above - 1, self._close(tails)))
-        return tuple(found)
-
-    def _close(self, rests: list[Rest]) -> frozenset[Rest]:
-        """Opens whatever stands first until it is an event or a number."""
-        found: set[Rest] = set()
-        seen: set[Rest] = set()
-        while rests:
-            rest = rests.pop()
-            if rest in seen:
-                continue
-            seen.add(rest)
-            if rest is None or isinstance(rest[0], One | Number):
-                found.add(rest)
-            else:
-                rests.extend(self._open(rest[0], rest[1]))
-        return frozenset(found)
-
-    def _open(self, head: "Expression | Again", tail: Rest) -> list[Rest]:
-        if isinstance(head, Named):
-            return [(self.grammar.defines[head.name], tail)]
-        if isinstance(head, Sequence):
-            for item in reversed(head.items):
-                tail = (item, tail)
-            return [tail]
-        if isinstance(head, Choice):
-            return [(item, tail) for item in head.items if self._fits(item, tail)]
-        if isinstance(head, Repeat):
-            return self._open(Again(head, 0), tail)
-        assert isinstance(head, Again)
-        repeat, done = head
-        ways = [tail] if done >= repeat.least else []
-        if (done < repeat.most or not self._bounded) and self._fits(repeat.item, tail):
-            following = done + 1 if self._bounded else repeat.least
-            ways.append((repeat.item, (Again(repeat, following), tail)))
-        return ways
-
-    def _fits(self, expression: Expression, tail: Rest) -> bool:
-        if not self._bounded:
-            return True
-        depth = sum(item is CLOSE for item in _items(tail))
-        return depth + self.grammar.height(expression) <= MOST_DEPTH
-
-    def _need(self, item: "Expression | Again") -> int:
-        if isinstance(item, Again):
-            return self._need(item.repeat.item) if item.done < item.repeat.least else 0
-        return int(self.grammar.need(item))
-
-    # ---- tokens ------------------------------------------------------------------------------
-
-    def _explore(self) -> list[Event]:
-        """The events that are one of several anywhere, in an order that hangs on the schema alone."""
-        self._bounded = False
-        chosen: set[Event] = set()
-        start = self._close([(self.grammar.start, None)])
-        seen, todo = {start}, [start]
-        while todo and len(seen) < MOST_EXPLORED:
-            state = self._make(todo.pop())
-            if state.choice:
-                chosen.update(self.events(state))
-            for to in [*state.events.values(), *(to for _, _, to in state.numbers)]:
-                if to not in seen:
-                    seen.add(to)
-                    todo.append(to)
-        if todo:
-            chosen = set(_all(self.grammar))
-        self._bounded = True
-        return sorted(_filled(chosen), key=lambda event: (RANKS[event[0]], event[1]))
-
-
+NEVER = float("inf")
 RANKS = {"end": 0, "start": 1, "attribute": 2, "value": 3, "number": 4}
 
 
-def _order(item: tuple[Event, object]) -> tuple[int, str]:
-    return RANKS[item[0][0]], str(item[0][1])
+class Automaton:
+    """Of one grammar. Raises SchemaError for one with too many tokens."""
+
+    def __init__(self, grammar: Grammar) -> None:
+        self.grammar = grammar
+        self._states: dict[Tails, State] = {}
+        self._rests: dict[tuple[Expression, int, Rest | None], Rest] = {}
+        self._masks: dict[tuple[object, ...], np.ndarray] = {}
+        self._last = Rest(NOTHING, 0, None, 0, 0)
+        self._cost: Cost | None = None  # while there is none nothing is bounded
+        chosen, marked = self._explore()
+        if len(chosen) >= MOST_TOKENS:
+            raise SchemaError(f"the schema makes {len(chosen)} tokens, at most {MOST_TOKENS} wanted; list fewer values")
+        self.tokens: tuple[Event, ...] = (("start", ""), *chosen)  # token 0 stands before every document
+        self.ids: dict[Event, int] = {event: at for at, event in enumerate(self.tokens) if at}
+        self._rests.clear()
+        self._cost = Cost(grammar, lambda one: one in marked)
+        self.first: State = self.state((self._rest(grammar.start, 0, self._last),))
+
+    def state(self, tails: Tails) -> State:
+        """With what comes first in each of the tails opened until it is an event or a number."""
+        rests = self._close(tails)
+        if rests not in self._states:
+            if len(self._states) >= MOST_STATES:
+                self._forget()
+            found = ways(rests)
+            self._states[rests] = State(rests, found, self._mask(found), self.state)
+        return self._states[rests]
+
+    def _mask(self, ways: Ways) -> np.ndarray:
+        """bool (tokens,), read-only; many states share one."""
+        events, numbers = ways
+        spans = [(self.ids["number", span.least], span) for span in numbers if ("number", span.least) in self.ids]
+        found = sorted(self.ids[event] for event in events if event in self.ids)
+        key = (*found, *((first, span.most - span.least + 1) for first, span in spans))
+        if key not in self._masks:
+            mask = np.zeros(len(self.tokens), bool)
+            mask[found] = True
+            for first, span in spans:  # the numbers of a span stand in a row in the table
+                mask[first : first + span.most - span.least + 1] = True
+            mask.flags.writeable = False
+            self._masks[key] = mask
+        return self._masks[key]
+
+    def _forget(self) -> None:
+        for state in list(self._states.values()):
+            state.to.clear()
+            state.run = None
+        self._states.clear()
+        self._rests.clear()
+        self._masks.clear()
+
+    # ---- what may come -----------------------------------------------------------------------
+
+    def _rest(self, head: Expression, done: int, tail: Rest) -> Rest:
+        key = head, done, tail
+        if key not in self._rests:
+            need = tail.need
+            if self._cost and done < (head.least if isinstance(head, Repeat) else 1):
+                need += self._cost.of(head, MOST_DEPTH - tail.depth)
+            closes = isinstance(head, One) and head.event == END
+            self._rests[key] = Rest(head, done, tail, tail.depth + closes, need)
+        return self._rests[key]
+
+    def _close(self, tails: Tails) -> Tails:
+        stack, seen, found = [*reversed(tails)], set(), []
+        while stack:
+            rest = stack.pop()
+            if rest in seen:
+                continue
+            seen.add(rest)
+            if rest.tail is None or isinstance(rest.head, One | Number):
+                found.append(rest)
+            else:
+                stack.extend(way for way in reversed(self._open(rest.head, rest.done, rest.tail)) if way.need != NEVER)
+        if len(found) > MOST_WAYS:
+            return (min(found, key=lambda rest: rest.need), *found[: MOST_WAYS - 1])
+        return tuple(found)
+
+    def _open(self, head: Expression, done: int, tail: Rest) -> list[Rest]:
+        if isinstance(head, Repeat):
+            return self._again(head, done, tail)
+        if isinstance(head, Choice):
+            return [self._rest(item, 0, tail) for item in head.items]
+        if isinstance(head, Element):
+            return [self._rest(head.open, 0, self._rest(head.content, 0, self._rest(head.close, 0, tail)))]
+        if isinstance(head, Attribute):
+            return [self._rest(head.open, 0, self._rest(head.content, 0, tail))]
+        if isinstance(head, Sequence):
+            for item in reversed(head.items):
+                tail = self._rest(item, 0, tail)
+            return [tail]
+        assert isinstance(head, Named | Words)
+        return [self._rest(self.grammar.defines[head.name] if isinstance(head, Named) else head.content, 0, tail)]
+
+    def _again(self, repeat: Repeat, done: int, tail: Rest) -> list[Rest]:
+        if self.grammar.empty(repeat.item):  # counting items that are nothing would never end
+            full = self.grammar.filled(repeat)
+            return [self._rest(full, 0, tail), tail] if full else [tail]
+        stop = [tail] if done >= repeat.least else []
+        if done >= repeat.most:
+            return stop
+        following = done + 1 if self._cost else repeat.least
+        return [self._rest(repeat.item, 0, self._rest(repeat, following, tail)), *stop]
+
+    # ---- tokens ------------------------------------------------------------------------------
+
+    def _explore(self) -> tuple[list[Event], set[One | Number]]:
+        """The events that are one of several anywhere, in an order that hangs on the schema alone, and where in the schema they are."""
+        chosen: set[Event] = set()
+        marked: set[One | Number] = set()
+        for at, rests in enumerate(self.explored()):
+            if at >= MOST_EXPLORED:
+                marked.update(one for one in self.grammar.walk() if isinstance(one, One | Number))
+                chosen.update(event for one in marked for event in _events(one))
+                break
+            events, spans = found = ways(rests)
+            if several(found):
+                marked.update(rest.head for rest in rests if isinstance(rest.head, One | Number))
+                chosen.update(events)
+                chosen.update(("number", number) for span in spans for number in range(span.least, span.most + 1))
+        return sorted(chosen, key=lambda event: (RANKS[event[0]], event[1])), marked
+
+    def explored(self) -> Iterator[Tails]:
+        """All states without counting and nesting: an element's inside is looked at by itself, and so is what may come after it."""
+        assert self._cost is None
+        start = self._close((self._rest(self.grammar.start, 0, self._last),))
+        seen, todo = {start}, [start]
+        while todo:
+            rests = todo.pop()
+            yield rests
+            for tails in self.following(rests):
+                if (to := self._close(tails)) not in seen:
+                    seen.add(to)
+                    todo.append(to)
+
+    def following(self, rests: Tails) -> list[Tails]:
+        events, spans = ways(rests)
+        found = [span.tails for span in spans]
+        for event, tails in events.items():
+            if event[0] == "start":
+                ends = [tail.tail for tail in tails if tail.tail]  # of the elements, and what comes after them
+                inside = [
+                    self._rest(tail.head, 0, self._rest(tail.tail.head, 0, self._last)) for tail in tails if tail.tail
+                ]
+                found += [tuple(inside), tuple(end.tail for end in ends if end.tail)]
+            else:
+                found.append(tails)
+        return found
 
 
-def _items(rest: Rest) -> Iterator["Expression | Again"]:
-    while rest is not None:
-        yield rest[0]
-        rest = rest[1]
-
-
-def _all(grammar: Grammar) -> Iterator[Event]:
-    for one in grammar.walk():
-        if isinstance(one, One):
-            yield one.event
-        elif isinstance(one, Number):
-            yield from (("number", number) for number in range(one.least, one.most + 1))
-
-
-def _filled(chosen: set[Event]) -> set[Event]:
-    """Numbers without gaps, so that a span of them is a slice of the table."""
-    numbers = [int(text) for kind, text in chosen if kind == "number"]
-    between = range(min(numbers), max(numbers) + 1) if numbers else ()
-    return chosen | {("number", number) for number in between}
+def _events(one: One | Number) -> list[Event]:
+    return [one.event] if isinstance(one, One) else [("number", at) for at in range(one.least, one.most + 1)]
 
 
 class Walk:
@@ -236,59 +201,43 @@ class Walk:
 
     def __init__(self, automaton: Automaton, most: int) -> None:
         self.automaton = automaton
-        self.events: list[Event] = []
-        self.left = max(most, automaton.state(automaton.first).need)
-        self.rests = automaton.first
-        self._run()
-
-    @property
-    def state(self) -> State:
-        return self.automaton.state(self.rests)
+        self.left = max(float(most), automaton.first.need)
+        self.events, self.state = automaton.first.forced()
+        self.events = self.events.copy()
 
     @property
     def done(self) -> bool:
         return self.state.end
 
     def mask(self) -> np.ndarray:
-        """bool (tokens,): what may come."""
+        """bool (tokens,): what may come. Not to be written to."""
         state = self.state
-        if self.automaton.peak(self.rests) < self.left:
+        if state.peak < self.left:
             return state.mask
-        ids = self.automaton.ids
-        mask = np.zeros(len(self.automaton.tokens), bool)
-        for event, to in state.events.items():
-            mask[ids[event]] = self.automaton.state(to).need < self.left
-        for least, most, to in state.numbers:
-            first = ids["number", least]
-            mask[first : first + most - least + 1] = self.automaton.state(to).need < self.left
+        automaton = self.automaton
+        mask = np.zeros(len(automaton.tokens), bool)
+        for event, tails in state.events.items():
+            if min(rest.need for rest in tails) < self.left:
+                mask[automaton.ids[event]] = True
+        for span in state.numbers:
+            if min(rest.need for rest in span.tails) < self.left:
+                first = automaton.ids["number", span.least]
+                mask[first : first + span.most - span.least + 1] = True
         return mask
 
     def push(self, token: int) -> None:
-        """A token that the mask allows; then all that must follow."""
-        self._follow(self.automaton.tokens[token])
+        """A token that the mask allows; then all that must follow. Raises ValueError for another."""
+        event = self.automaton.tokens[token]
+        state = self.state.after(event) if token > 0 else None
+        if state is None or self.state.end:
+            raise ValueError(f"token {token}, {event}, may not come here")
+        more, self.state = state.forced()
+        self.events.append(event)
+        self.events += more
         self.left -= 1
-        self._run()
 
     def copy(self) -> "Walk":
         other = object.__new__(Walk)
-        other.automaton, other.events, other.left, other.rests = (
-            self.automaton,
-            self.events.copy(),
-            self.left,
-            self.rests,
-        )
+        other.automaton, other.left, other.state = self.automaton, self.left, self.state
+        other.events = self.events.copy()
         return other
-
-    def _follow(self, event: Event) -> None:
-        to = self.automaton.after(self.state, event)
-        if to is None:
-            raise ValueError(f"{event} may not come here")
-        self.events.append(event)
-        self.rests = to
-
-    def _run(self) -> None:
-        while not (state := self.state).choice and not state.end:
-            self._follow(self.automaton.only(state))
-
-
-assert CLOSE.event == END

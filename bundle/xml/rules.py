@@ -1,0 +1,135 @@
+"""What a grammar must keep to besides its spelling, so that every document that it generates is one that a validator accepts."""
+
+from bundle.errors import SchemaError
+from bundle.xml.grammar import (
+    MOST_DEPTH,
+    Attribute,
+    Choice,
+    Cost,
+    Element,
+    Expression,
+    Grammar,
+    Named,
+    Number,
+    One,
+    Repeat,
+    Sequence,
+    Words,
+    parts,
+)
+
+
+def check(grammar: Grammar, where: str) -> None:
+    """Raises SchemaError with the line; RecursionError where defines lead too deep into one another."""
+    rules = _Rules(grammar, where)
+    rules.ends()
+    rules.document(grammar.start)
+    for one in grammar.walk():
+        if isinstance(one, Element):
+            rules.element(one)
+        elif isinstance(one, Attribute):
+            rules.attribute(one)
+        elif isinstance(one, Words):
+            rules.words(one)
+
+
+class _Rules:
+    def __init__(self, grammar: Grammar, where: str) -> None:
+        self.grammar, self.where = grammar, where
+        self._kinds: dict[str, frozenset[str]] = {}
+        self._named: dict[str, set[str]] = {}
+        self._straight: dict[str, bool] = {}  # defines: whether all that they lead to is looked at
+
+    def ends(self) -> None:
+        """No define needs itself for ever."""
+        for name in self.grammar.defines:
+            self._loop(Named(name))
+        cost = Cost(self.grammar, lambda one: 1)
+        elements = [one for one in self.grammar.walk() if isinstance(one, Element)]
+        for one in elements:
+            if cost.of(one, MOST_DEPTH) == float("inf"):
+                raise self._wrong(
+                    one.line,
+                    f"{_local(one)} needs itself without end, or more than {MOST_DEPTH} levels; give it a choice that ends",
+                )
+
+    def _loop(self, expression: Expression) -> None:
+        if isinstance(expression, Named):
+            name = expression.name
+            if not self._straight.get(name, True):
+                raise SchemaError(f"{self.where}: line 1: {name} leads to itself with no element between")
+            if name not in self._straight:
+                self._straight[name] = False
+                self._loop(self.grammar.defines[name])
+                self._straight[name] = True
+        elif not isinstance(expression, Element):
+            for part in parts(expression):
+                self._loop(part)
+
+    def document(self, start: Expression) -> None:
+        """One element, or a choice of some."""
+        todo: list[Expression] = [start]
+        seen: set[Expression] = set()
+        while todo:
+            one = todo.pop()
+            one = self.grammar.defines[one.name] if isinstance(one, Named) else one
+            if isinstance(one, Choice):
+                todo += [item for item in one.items if item not in seen]
+                seen.update(one.items)
+            elif not isinstance(one, Element):
+                raise SchemaError(f"{self.where}: line 1: wanted one element at the start, or a choice of some")
+
+    def element(self, element: Element) -> None:
+        self._kind(element.content, element.line)
+        self._names(element.content, element.line)
+
+    def attribute(self, attribute: Attribute) -> None:
+        if self._kind(attribute.content, attribute.line) - {"text"}:
+            raise self._wrong(attribute.line, f"an element or attribute in the attribute {_local(attribute)}")
+
+    def words(self, words: Words) -> None:
+        for one in self.grammar.within(words.content):
+            if isinstance(one, Element | Attribute | Words):
+                raise self._wrong(words.line, "a list of something else than values and data")
+            if isinstance(one, One) and " " in (text := str(one.event[1]) or " "):
+                raise self._wrong(words.line, f"a list with the value {text!r}; wanted values of one word")
+
+    def _kind(self, expression: Expression, line: int) -> frozenset[str]:
+        """Of element, text and attribute those that it may hold, as RELAX NG 7.2 has it: text stands alone, and is not repeated."""
+        if isinstance(expression, Named):
+            if expression.name not in self._kinds:
+                self._kinds[expression.name] = self._kind(self.grammar.defines[expression.name], line)
+            return self._kinds[expression.name]
+        if isinstance(expression, One | Number | Words):
+            return frozenset({"text"})
+        if isinstance(expression, Element | Attribute):
+            return frozenset({"element" if isinstance(expression, Element) else "attribute"})
+        kinds = [self._kind(part, line) for part in parts(expression)]
+        full = [kind for kind in kinds if kind - {"attribute"}]
+        several = len(full) > 1 if isinstance(expression, Sequence) else isinstance(expression, Repeat)
+        if several and any("text" in kind for kind in full):
+            raise self._wrong(line, "text beside something else, or repeated; wanted one value or data, or a list")
+        return frozenset().union(*kinds)
+
+    def _names(self, expression: Expression, line: int) -> set[str]:
+        """Of the attributes; each may come once."""
+        if isinstance(expression, Named):
+            if expression.name not in self._named:
+                self._named[expression.name] = self._names(self.grammar.defines[expression.name], line)
+            return self._named[expression.name]
+        if isinstance(expression, Attribute):
+            return {str(expression.open.event[1])}
+        names: set[str] = set()
+        for part in () if isinstance(expression, Element) else parts(expression):
+            more = self._names(part, line)
+            if more and isinstance(expression, Repeat) or (more & names and isinstance(expression, Sequence)):
+                raise self._wrong(line, f"the attribute {min(more)} may come twice in one element")
+            names |= more
+        return names
+
+    def _wrong(self, line: int, what: str) -> SchemaError:
+        return SchemaError(f"{self.where}: line {line or 1}: {what}")
+
+
+def _local(one: Element | Attribute) -> str:
+    return str(one.open.event[1]).rpartition("}")[2]
