@@ -5,7 +5,28 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bundle.xml.grammar import Event, Expression, Number, One
+from bundle.xml.grammar import (
+    END,
+    MOST_DEPTH,
+    NOTHING,
+    Attribute,
+    Choice,
+    Cost,
+    Element,
+    Event,
+    Expression,
+    Grammar,
+    Named,
+    Number,
+    One,
+    Repeat,
+    Sequence,
+    Words,
+)
+
+NEVER = float("inf")
+# Ways kept to go on after one event; ambiguous repetitions within one another have more. Any of them alone leads to valid documents.
+MOST_WAYS = 64
 
 
 class Rest:
@@ -120,3 +141,71 @@ def several(ways: Ways) -> bool:
     """Whether more than one event may come."""
     events, numbers = ways
     return len(events) + sum(span.most - span.least + 1 for span in numbers) > 1
+
+
+def _few(ways: list[Rest]) -> list[Rest]:
+    return ways if len(ways) <= MOST_WAYS else [min(ways, key=lambda rest: rest.need), *ways[: MOST_WAYS - 1]]
+
+
+class Rests:
+    """Makes them, one object of each. Without a cost nothing is bounded: neither depth nor repetitions nor length."""
+
+    def __init__(self, grammar: Grammar, cost: Cost | None) -> None:
+        self._grammar, self._cost = grammar, cost
+        self._known: dict[tuple[Expression, int, Rest], Rest] = {}
+        self.last = Rest(NOTHING, 0, None, 0, 0)
+        self.first: Tails = (self.rest(grammar.start, 0, self.last),)
+
+    def clear(self) -> None:
+        self._known.clear()
+
+    def rest(self, head: Expression, done: int, tail: Rest) -> Rest:
+        key = head, done, tail
+        if key not in self._known:
+            need = tail.need
+            if self._cost and done < (head.least if isinstance(head, Repeat) else 1):
+                need += self._cost.of(head, MOST_DEPTH - tail.depth)
+            closes = isinstance(head, One) and head.event == END
+            self._known[key] = Rest(head, done, tail, tail.depth + closes, need)
+        return self._known[key]
+
+    def close(self, tails: Tails) -> Tails:
+        """What comes first in each of the tails, opened until it is an event or a number."""
+        stack, seen = [*reversed(tails)], set()
+        found: dict[Expression, list[Rest]] = {}
+        while stack:
+            rest = stack.pop()
+            if rest in seen:
+                continue
+            seen.add(rest)
+            if rest.tail is None or isinstance(rest.head, One | Number):
+                found.setdefault(rest.head, []).append(rest)
+            else:
+                stack.extend(way for way in reversed(self._open(rest.head, rest.done, rest.tail)) if way.need != NEVER)
+        return tuple(rest for ways in found.values() for rest in _few(ways))
+
+    def _open(self, head: Expression, done: int, tail: Rest) -> list[Rest]:
+        if isinstance(head, Repeat):
+            return self._again(head, done, tail)
+        if isinstance(head, Choice):
+            return [self.rest(item, 0, tail) for item in head.items]
+        if isinstance(head, Element):
+            return [self.rest(head.open, 0, self.rest(head.content, 0, self.rest(head.close, 0, tail)))]
+        if isinstance(head, Attribute):
+            return [self.rest(head.open, 0, self.rest(head.content, 0, tail))]
+        if isinstance(head, Sequence):
+            for item in reversed(head.items):
+                tail = self.rest(item, 0, tail)
+            return [tail]
+        assert isinstance(head, Named | Words)
+        return [self.rest(self._grammar.defines[head.name] if isinstance(head, Named) else head.content, 0, tail)]
+
+    def _again(self, repeat: Repeat, done: int, tail: Rest) -> list[Rest]:
+        if self._grammar.empty(repeat.item):  # counting items that are nothing would never end
+            full = self._grammar.filled(repeat)
+            return [self.rest(full, 0, tail), tail] if full else [tail]
+        stop = [tail] if done >= repeat.least else []
+        if done >= repeat.most:
+            return stop
+        following = done + 1 if self._cost else repeat.least
+        return [self.rest(repeat.item, 0, self.rest(repeat, following, tail)), *stop]
