@@ -46,7 +46,8 @@ class Place(NamedTuple):
 
     inside: Open
     words: Words = ()  # of the attribute or text that is being read
-    whole: bool = False  # none of them is read yet
+    word: int = 0  # how many of them are read
+    blank: bool = False  # the attribute or element has no words, and its value "" is not read
     line: int = 1
 
     @classmethod
@@ -55,40 +56,45 @@ class Place(NamedTuple):
 
     def ways(self, state: State) -> Iterator[tuple[Event, Self]]:
         """What may be read next, and the place after it."""
-        if self.words:
+        inside = self.inside
+        if self.word < len(self.words):
             yield from self._word()
             return
-        inside = self.inside
-        if self.whole:
-            yield ("value", ""), self._replace(whole=False)
-        for event in state.events if inside.attributes else ():
-            if event[0] == "attribute" and (text := dict(inside.attributes).get(str(event[1]))) is not None:
-                left = tuple(pair for pair in inside.attributes if pair[0] != event[1])
-                yield (
-                    event,
-                    self._replace(inside=inside._replace(attributes=left), words=tuple(text.split()), whole=True),
-                )
+        if self.blank:
+            yield ("value", ""), self._replace(blank=False)
+        if inside.attributes:
+            yield from self._attribute(state)
         if inside.text:
-            yield from self._replace(inside=inside._replace(text=()), words=inside.text, whole=True)._word()
+            yield from self._replace(inside=inside._replace(text=()), words=inside.text, word=0)._word()
         elif inside.read < len(inside.children):
             yield self._child(inside.children[inside.read])
         elif not inside.attributes and inside.above is not None:
-            yield END, self._replace(inside=inside.above, whole=False)
+            yield END, self._replace(inside=inside.above, blank=False)
 
     def _word(self) -> Iterator[tuple[Event, Self]]:
-        first, rest = self.words[0], self._replace(words=self.words[1:], whole=False)
-        if self.whole and rest.words:
-            yield ("value", " ".join(self.words)), self._replace(words=(), whole=False)
+        """All words as one value, or the first that is left as a value or a number."""
+        first, rest = self.words[self.word], self._replace(word=self.word + 1)
+        if self.word == 0 and len(self.words) > 1:
+            yield ("value", " ".join(self.words)), self._replace(word=len(self.words))
         yield ("value", first), rest
         if WHOLE.fullmatch(first):
             yield ("number", int(first)), rest
+
+    def _attribute(self, state: State) -> Iterator[tuple[Event, Self]]:
+        attributes = dict(self.inside.attributes)
+        for event in state.events:
+            if event[0] == "attribute" and (text := attributes.get(str(event[1]))) is not None:
+                left = tuple(pair for pair in self.inside.attributes if pair[0] != event[1])
+                words = tuple(text.split())
+                inside = self.inside._replace(attributes=left)
+                yield event, self._replace(inside=inside, words=words, word=0, blank=not words)
 
     def _child(self, element: etree._Element) -> tuple[Event, Self]:
         above = self.inside._replace(read=self.inside.read + 1)
         attributes = tuple((str(name), str(value)) for name, value in element.attrib.items())
         words = tuple((element.text or "").split())
         inside = Open(tuple(element), 0, attributes, words, above)
-        return ("start", str(element.tag)), self._replace(inside=inside, whole=not words, line=grammar.line(element))
+        return ("start", str(element.tag)), self._replace(inside=inside, blank=not words, line=grammar.line(element))
 
 
 class _Tree:
