@@ -92,10 +92,10 @@ class Walk:
 
     def push(self, token: int) -> None:
         """A token that the mask allows; then all that must follow. Raises ValueError for another."""
-        event = self.automaton.tokens[token]
-        state = self.state.after(event) if token > 0 else None
-        if state is None or self.state.end:
-            raise ValueError(f"token {token}, {event}, may not come here")
+        event = self.automaton.tokens[token] if 0 < token < len(self.automaton.tokens) else None
+        state = event and self.state.after(event)
+        if not event or not state:
+            raise ValueError(f"token {token} may not come here")
         more, self.state = state.forced()
         self.events.append(event)
         self.events += more

@@ -56,18 +56,13 @@ class Codec:
         """The document of a whole row of tokens. Raises DocumentError for one that is none."""
         walk = Walk(self.automaton, len(tokens))
         for at, token in enumerate(tokens):
-            if not 0 < token < len(self.automaton.tokens) or walk.done or not self._push(walk, token):
-                raise DocumentError(f"token {at}: {token} may not come there")
+            try:
+                walk.push(token)
+            except ValueError as error:
+                raise DocumentError(f"at {at}: {error}") from None
         if not walk.done:
             raise DocumentError(f"{len(tokens)} tokens are no whole document")
         return self.write(walk.events)
-
-    def _push(self, walk: Walk, token: int) -> bool:
-        try:
-            walk.push(token)
-        except ValueError:
-            return False
-        return True
 
     def read(self, document: bytes, where: str = "document.xml") -> etree._Element:
         """The root of a valid document. Raises DocumentError."""
@@ -79,8 +74,9 @@ class Codec:
             raise DocumentError(str(error)) from None
         relaxng = self._relaxng()
         if not relaxng.validate(root):
-            first = relaxng.error_log[0]
-            raise DocumentError(f"{where}: line {first.line}: {first.message}")
+            first = next(iter(relaxng.error_log), None)
+            what = f"line {first.line}: {first.message}" if first else "it is not valid"
+            raise DocumentError(f"{where}: {what}")
         return root
 
     def _relaxng(self) -> etree.RelaxNG:
@@ -142,7 +138,7 @@ class Codec:
 def _name(event: Event) -> str:
     kind, text = event
     local = str(text).rpartition("}")[2]
-    return {"start": f"<{local}>", "attribute": f"{local}=", "end": "</>"}.get(kind, local)
+    return {"start": f"<{local}>", "attribute": f"{local}=", "end": "</>", "text": "text"}.get(kind, local)
 
 
 def load(path: Path) -> Codec:

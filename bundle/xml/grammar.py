@@ -1,6 +1,6 @@
 """A language of events as expressions: what a schema is read into, and what the automaton walks along. Imports nothing but lxml.
 
-A document is a row of events in the schema's order: an element starts, an attribute is there, a value, a whole number, an element ends.
+A document is a row of events in the schema's order: an element starts, it has an attribute or text, a value, a whole number, an element ends.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,8 +14,10 @@ MOST_REPEATS, MOST_DEPTH = 256, 24
 
 SVG = "http://www.w3.org/2000/svg"
 
-# A pair: ("start", name), ("attribute", name), ("value", text), ("number", n) or END. Names are Clark's {namespace}local.
+# A pair: ("start", name), ("attribute", name), TEXT, ("value", text), ("number", n) or END. Names are Clark's {namespace}local.
+# What comes after an attribute, and after TEXT, is what it says.
 Event = tuple[str, str | int]
+TEXT: Event = ("text", "")
 END: Event = ("end", "")
 
 # Expressions are compared by identity: each stands for one place in the schema.
@@ -53,6 +55,14 @@ class Attribute:
 
 
 @dataclass(frozen=True, eq=False)
+class Text:
+    """An element's own text."""
+
+    open: One
+    content: "Expression"
+
+
+@dataclass(frozen=True, eq=False)
 class Words:
     """A list: words set off by blanks."""
 
@@ -71,11 +81,18 @@ class Choice:
 
 
 @dataclass(frozen=True, eq=False)
+class Maybe:
+    item: "Expression"
+    grouped: bool = True  # written as one pattern
+
+
+@dataclass(frozen=True, eq=False)
 class Repeat:
     item: "Expression"
     least: int  # 0 or 1
     most: int = MOST_REPEATS
     bands: str = ""  # x, y or empty
+    line: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +102,7 @@ class Named:
     name: str
 
 
-Expression = One | Number | Element | Attribute | Words | Sequence | Choice | Repeat | Named
+Expression = One | Number | Element | Attribute | Text | Words | Sequence | Choice | Maybe | Repeat | Named
 NOTHING = Sequence(())
 
 
@@ -98,9 +115,9 @@ def line(element: etree._Element) -> int:
 def parts(expression: Expression) -> tuple[Expression, ...]:
     if isinstance(expression, Sequence | Choice):
         return expression.items
-    if isinstance(expression, Repeat):
+    if isinstance(expression, Maybe | Repeat):
         return (expression.item,)
-    return (expression.content,) if isinstance(expression, Element | Attribute | Words) else ()
+    return (expression.content,) if isinstance(expression, Element | Attribute | Text | Words) else ()
 
 
 @dataclass(eq=False)
@@ -110,9 +127,8 @@ class Grammar:
     start: Expression
     defines: dict[str, Expression]
     data: bytes = b""
-    prefixes: dict[str, str] = field(default_factory=dict)  # of namespaces, as the schema has them
+    prefixes: dict[str | None, str] = field(default_factory=dict)  # of namespaces, as the schema has them
     relaxng: etree.RelaxNG | None = field(default=None, repr=False)
-    _full: dict[Expression, Expression | None] = field(default_factory=dict, repr=False)
     _empty: dict[Expression, bool] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -141,35 +157,6 @@ class Grammar:
                 yield one
                 stack.extend(reversed((self.defines[one.name],) if isinstance(one, Named) else parts(one)))
 
-    def filled(self, expression: Expression) -> Expression | None:
-        """The same without the possibility of no event at all; None where nothing is left. It ends repetitions of what may be empty."""
-        if expression not in self._full:
-            self._full[expression] = self._filled(expression)
-        return self._full[expression]
-
-    def _filled(self, expression: Expression) -> Expression | None:
-        if isinstance(expression, Named):
-            return self.filled(self.defines[expression.name])
-        if isinstance(expression, Words):
-            return self.filled(expression.content)
-        if isinstance(expression, Repeat):
-            item = self.filled(expression.item)
-            return item and Repeat(item, 1, expression.most, expression.bands)
-        if isinstance(expression, Choice):
-            ways = [self.filled(item) for item in expression.items]
-        elif isinstance(expression, Sequence):
-            # Either the first item has an event, or it is empty and the others have one.
-            ways, items = [], expression.items
-            for at, item in enumerate(items):
-                if first := self.filled(item):
-                    ways.append(Sequence((first, *items[at + 1 :])))
-                if not self.empty(item):
-                    break
-        else:
-            return expression
-        left = tuple(way for way in ways if way)
-        return Choice(left) if left else None
-
     def empty(self, expression: Expression) -> bool:
         """Whether no event at all is one of its documents."""
         if expression not in self._empty:
@@ -183,6 +170,8 @@ class Grammar:
             return expression.least == 0 or self.empty(expression.item)
         if isinstance(expression, Choice):
             return any(map(self.empty, expression.items))
+        if isinstance(expression, Maybe):
+            return True
         if isinstance(expression, Sequence):
             return all(map(self.empty, expression.items))
         return isinstance(expression, Words) and self.empty(expression.content)
@@ -205,14 +194,13 @@ class Cost:
     def _of(self, expression: Expression, room: int) -> float:
         if isinstance(expression, One | Number):
             return self._weigh(expression)
+        if isinstance(expression, Named):
+            return self.of(self._grammar.defines[expression.name], room)
+        if isinstance(expression, Maybe) or (isinstance(expression, Repeat) and not expression.least):
+            return 0
         if isinstance(expression, Element):
             ends = self._weigh(expression.open) + self._weigh(expression.close)
             return ends + self.of(expression.content, room - 1) if room else float("inf")
-        if isinstance(expression, Attribute):
-            return self._weigh(expression.open) + self.of(expression.content, room)
-        if isinstance(expression, Named):
-            return self.of(self._grammar.defines[expression.name], room)
-        if isinstance(expression, Repeat):
-            return self.of(expression.item, room) if expression.least else 0
         costs = [self.of(part, room) for part in parts(expression)]
-        return min(costs) if isinstance(expression, Choice) else sum(costs)
+        opens = self._weigh(expression.open) if isinstance(expression, Attribute | Text) else 0
+        return min(costs) if isinstance(expression, Choice) else opens + sum(costs)

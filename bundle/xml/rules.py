@@ -1,5 +1,7 @@
 """What a grammar must keep to besides its spelling, so that every document that it generates is one that a validator accepts."""
 
+import re
+
 from bundle.errors import SchemaError
 from bundle.xml.grammar import (
     MOST_DEPTH,
@@ -9,14 +11,18 @@ from bundle.xml.grammar import (
     Element,
     Expression,
     Grammar,
+    Maybe,
     Named,
     Number,
     One,
     Repeat,
     Sequence,
+    Text,
     Words,
     parts,
 )
+from bundle.xml.states import Tails, ways
+from bundle.xml.table import explored
 
 
 def check(grammar: Grammar, where: str) -> None:
@@ -31,6 +37,10 @@ def check(grammar: Grammar, where: str) -> None:
             rules.attribute(one)
         elif isinstance(one, Words):
             rules.words(one)
+        elif isinstance(one, Repeat) and grammar.empty(one.item):
+            raise rules.wrong(
+                one.line, "a repetition of what may be nothing; wanted something in it that is always there"
+            )
 
 
 class _Rules:
@@ -48,7 +58,7 @@ class _Rules:
         elements = [one for one in self.grammar.walk() if isinstance(one, Element)]
         for one in elements:
             if cost.of(one, MOST_DEPTH) == float("inf"):
-                raise self._wrong(
+                raise self.wrong(
                     one.line,
                     f"{_local(one)} needs itself without end, or more than {MOST_DEPTH} levels; give it a choice that ends",
                 )
@@ -85,14 +95,25 @@ class _Rules:
 
     def attribute(self, attribute: Attribute) -> None:
         if self._kind(attribute.content, attribute.line) - {"text"}:
-            raise self._wrong(attribute.line, f"an element or attribute in the attribute {_local(attribute)}")
+            raise self.wrong(attribute.line, f"an element or attribute in the attribute {_local(attribute)}")
 
     def words(self, words: Words) -> None:
+        """libxml2 reads a list from left to right and never goes back, so no other lists are let in."""
         for one in self.grammar.within(words.content):
             if isinstance(one, Element | Attribute | Words):
-                raise self._wrong(words.line, "a list of something else than values and data")
+                raise self.wrong(words.line, "a list of something else than values and data")
             if isinstance(one, One) and " " in (text := str(one.event[1]) or " "):
-                raise self._wrong(words.line, f"a list with the value {text!r}; wanted values of one word")
+                raise self.wrong(words.line, f"a list with the value {text!r}; wanted values of one word")
+            if isinstance(one, Maybe) and not one.grouped:
+                raise self.wrong(words.line, "an optional of several patterns in a list; wanted a group around them")
+            inside = one.items if isinstance(one, Choice) else (one.item,) if isinstance(one, Maybe | Repeat) else ()
+            if any(map(self.grammar.empty, inside)):
+                raise self.wrong(words.line, "nothing as a choice or repeated in a list; wanted optional or zeroOrMore")
+        for state in explored(self.grammar, words.content):
+            if not _plain(state):
+                raise self.wrong(
+                    words.line, "a list in which the next word does not tell what it is; wanted one that does"
+                )
 
     def _kind(self, expression: Expression, line: int) -> frozenset[str]:
         """Of element, text and attribute those that it may hold, as RELAX NG 7.2 has it: text stands alone, and is not repeated."""
@@ -100,7 +121,7 @@ class _Rules:
             if expression.name not in self._kinds:
                 self._kinds[expression.name] = self._kind(self.grammar.defines[expression.name], line)
             return self._kinds[expression.name]
-        if isinstance(expression, One | Number | Words):
+        if isinstance(expression, One | Number | Text | Words):
             return frozenset({"text"})
         if isinstance(expression, Element | Attribute):
             return frozenset({"element" if isinstance(expression, Element) else "attribute"})
@@ -108,7 +129,7 @@ class _Rules:
         full = [kind for kind in kinds if kind - {"attribute"}]
         several = len(full) > 1 if isinstance(expression, Sequence) else isinstance(expression, Repeat)
         if several and any("text" in kind for kind in full):
-            raise self._wrong(line, "text beside something else, or repeated; wanted one value or data, or a list")
+            raise self.wrong(line, "text beside something else, or repeated; wanted one value or data, or a list")
         return frozenset().union(*kinds)
 
     def _names(self, expression: Expression, line: int) -> set[str]:
@@ -123,12 +144,22 @@ class _Rules:
         for part in () if isinstance(expression, Element) else parts(expression):
             more = self._names(part, line)
             if more and isinstance(expression, Repeat) or (more & names and isinstance(expression, Sequence)):
-                raise self._wrong(line, f"the attribute {min(more)} may come twice in one element")
+                raise self.wrong(line, f"the attribute {min(more)} may come twice in one element")
             names |= more
         return names
 
-    def _wrong(self, line: int, what: str) -> SchemaError:
+    def wrong(self, line: int, what: str) -> SchemaError:
         return SchemaError(f"{self.where}: line {line or 1}: {what}")
+
+
+def _plain(state: Tails) -> bool:
+    """Whether every word may come for one reason only."""
+    events, spans = ways(state)
+    words = [str(event[1]) for event in events]
+    numbers = [int(word) for word in words if re.fullmatch(r"[+-]?[0-9]{1,18}", word)]
+    return all(len(tails) == 1 for tails in [*events.values(), *(span.tails for span in spans)]) and not any(
+        span.least <= number <= span.most for number in numbers for span in spans
+    )
 
 
 def _local(one: Element | Attribute) -> str:

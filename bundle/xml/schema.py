@@ -18,16 +18,19 @@ from bundle.xml.grammar import (
     END,
     MOST_REPEATS,
     NOTHING,
+    TEXT,
     Attribute,
     Choice,
     Element,
     Expression,
     Grammar,
+    Maybe,
     Named,
     Number,
     One,
     Repeat,
     Sequence,
+    Text,
     Words,
     line,
 )
@@ -85,22 +88,20 @@ class _Reader:
         self.where = where
         self.nodes: dict[str, etree._Element] = {}  # of the defines
         self.said: dict[str, set[str]] = {}  # of what kinds they are
+        self.defines: dict[str, Expression] = {}
+        self.speaks = False  # values and data here are an element's text
 
     def grammar(self, root: etree._Element, data: bytes) -> Grammar:
         for node in root.iter(f"{RNG}*"):
             self._notes(node)
-        start, defines = self._pattern, {}
-        node = root
         if root.tag == f"{RNG}grammar":
-            node, start = self._outline(root), self._group
-            defines = {name: self._group(define) for name, define in self.nodes.items()}
-        grammar = Grammar(start(node), defines, data)
-        used = {
-            str(one.open.event[1])[1:].partition("}")[0]
-            for one in grammar.walk()
-            if isinstance(one, Element | Attribute)
-        }
-        grammar.prefixes = {str(prefix): str(uri) for prefix, uri in root.nsmap.items() if prefix and uri in used}
+            start = self._group(self._outline(root))
+            for name, define in self.nodes.items():
+                self.defines[name] = self._group(define)
+        else:
+            start = self._pattern(root)
+        grammar = Grammar(start, self.defines, data)
+        grammar.prefixes = _prefixes(grammar, root)
         return grammar
 
     def _outline(self, root: etree._Element) -> etree._Element:
@@ -130,8 +131,8 @@ class _Reader:
         return expression
 
     def _group(self, node: etree._Element) -> Expression:
-        """Attributes first, since they stand in the start tag."""
-        nodes = sorted(self._patterns(node), key=lambda child: ORDER[frozenset(self._kinds(child))])
+        """Attributes first, since they stand in the start tag; a group that has elements too keeps its place among the others."""
+        nodes = sorted(self._patterns(node), key=lambda child: not self._kinds(child) <= {"attribute"})
         items = tuple(item for item in map(self._pattern, nodes) if item is not NOTHING)
         return items[0] if len(items) == 1 else Sequence(items) if items else NOTHING
 
@@ -142,11 +143,13 @@ class _Reader:
         return found
 
     def _kinds(self, node: etree._Element) -> set[str]:
-        """Whether it may be an attribute, something else, both or nothing."""
+        """Which of attribute, element and text it may be."""
         if node.tag == f"{RNG}attribute":
             return {"attribute"}
-        if node.tag in (f"{RNG}element", f"{RNG}value", f"{RNG}data", f"{RNG}list"):
-            return {"other"}
+        if node.tag == f"{RNG}element":
+            return {"element"}
+        if node.tag in (f"{RNG}value", f"{RNG}data", f"{RNG}list"):
+            return {"text"}
         if node.tag != f"{RNG}ref":
             return set().union(*map(self._kinds, self._flat(node)))
         name = node.get("name", "").strip()
@@ -159,7 +162,8 @@ class _Reader:
 
     def _element(self, node: etree._Element) -> Expression:
         name = self._name(node, attribute=False)
-        return Element(One(("start", name)), self._group(node), One(END), line(node))
+        speaks = any("text" in self._kinds(child) for child in self._flat(node))
+        return Element(One(("start", name)), self._within(node, speaks=speaks), One(END), line(node))
 
     def _attribute(self, node: etree._Element) -> Expression:
         name = self._name(node, attribute=True)
@@ -167,13 +171,22 @@ class _Reader:
             raise SchemaError(
                 f"{self._at(node)}: the attribute {name} may have any text; list its values, or numbers with bounds"
             )
-        return Attribute(One(("attribute", name)), self._group(node), line(node))
+        return Attribute(One(("attribute", name)), self._within(node, speaks=False), line(node))
+
+    def _within(self, node: etree._Element, *, speaks: bool) -> Expression:
+        before, self.speaks = self.speaks, speaks
+        found = self._group(node)
+        self.speaks = before
+        return found
+
+    def _said(self, content: Expression) -> Expression:
+        return Text(One(TEXT), content) if self.speaks else content
 
     def _choice(self, node: etree._Element) -> Expression:
         return Choice(tuple(map(self._pattern, self._patterns(node))))
 
     def _optional(self, node: etree._Element) -> Expression:
-        return Choice((self._group(node), NOTHING))
+        return Maybe(self._group(node), len(self._patterns(node)) == 1)
 
     def _oneOrMore(self, node: etree._Element) -> Expression:  # noqa: N802  (RELAX NG's own name)
         return self._repeat(node, 1)
@@ -185,17 +198,17 @@ class _Reader:
         text = node.get(f"{NOTES}max", str(MOST_REPEATS))
         if not re.fullmatch(r"[1-9][0-9]{0,4}", text):
             raise SchemaError(f"{self._at(node)}: max={text!r}; wanted a number from 1 to 99999")
-        return Repeat(self._group(node), least, int(text), self._axis(node, "bands"))
+        return Repeat(self._group(node), least, int(text), self._axis(node, "bands"), line(node))
 
     def _list(self, node: etree._Element) -> Expression:
-        return Words(self._group(node), line(node))
+        return self._said(Words(self._within(node, speaks=False), line(node)))
 
     def _value(self, node: etree._Element) -> Expression:
         kind, text = node.get("type", "token"), node.text or ""
         words = " ".join(text.split())
         if kind not in ("token", "string") or (kind == "string" and text != words):
             raise self._outside(node, f"a value of type {kind} (or with blanks that count)")
-        return One(("value", words))
+        return self._said(One(("value", words)))
 
     def _data(self, node: etree._Element) -> Expression:
         kind = node.get("type", "")
@@ -216,13 +229,19 @@ class _Reader:
             raise SchemaError(
                 f"{self._at(node)}: wanted minInclusive and maxInclusive, at most {MOST_NUMBERS} numbers from one to the other"
             )
-        return Number(least, most, self._axis(node, "axis"))
+        return self._said(Number(least, most, self._axis(node, "axis")))
 
     def _ref(self, node: etree._Element) -> Expression:
         name = node.get("name", "").strip()
         if name not in self.nodes:
             raise SchemaError(f"{self._at(node)}: there is no define {name!r}")
-        return Named(name)
+        if not self.speaks or "text" not in self._kinds(node):
+            return Named(name)
+        spoken = f"{name} as text"  # no name in a schema has blanks
+        if spoken not in self.defines:
+            self.defines[spoken] = NOTHING  # while it is read
+            self.defines[spoken] = self._group(self.nodes[name])
+        return Named(spoken)
 
     def _empty(self, node: etree._Element) -> Expression:
         return NOTHING
@@ -288,10 +307,21 @@ class _Reader:
         )
 
 
-ORDER = {frozenset(): 0, frozenset({"attribute"}): 0, frozenset({"attribute", "other"}): 1, frozenset({"other"}): 2}
-
-
 def _namespace(node: etree._Element) -> str:
     while "ns" not in node.attrib and (above := node.getparent()) is not None:
         node = above
     return str(node.get("ns", ""))
+
+
+def _prefixes(grammar: Grammar, root: etree._Element) -> dict[str | None, str]:
+    """The schema's own, as far as its names need them; none for the root's namespace, where there is no name without one."""
+    elements = [_uri(one) for one in grammar.walk() if isinstance(one, Element)]
+    used = {*elements, *(_uri(one) for one in grammar.walk() if isinstance(one, Attribute))}
+    found: dict[str | None, str] = {
+        str(prefix): str(uri) for prefix, uri in root.nsmap.items() if prefix and uri in used
+    }
+    return {None: elements[0], **found} if all(elements) else found
+
+
+def _uri(one: Element | Attribute) -> str:
+    return etree.QName(str(one.open.event[1])).namespace or ""

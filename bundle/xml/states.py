@@ -16,12 +16,15 @@ from bundle.xml.grammar import (
     Event,
     Expression,
     Grammar,
+    Maybe,
     Named,
     Number,
     One,
     Repeat,
     Sequence,
+    Text,
     Words,
+    parts,
 )
 
 NEVER = float("inf")
@@ -187,11 +190,11 @@ class Rests:
     def _open(self, head: Expression, done: int, tail: Rest) -> list[Rest]:
         if isinstance(head, Repeat):
             return self._again(head, done, tail)
-        if isinstance(head, Choice):
-            return [self.rest(item, 0, tail) for item in head.items]
+        if isinstance(head, Choice | Maybe):
+            return [*(self.rest(item, 0, tail) for item in parts(head)), *([tail] if isinstance(head, Maybe) else [])]
         if isinstance(head, Element):
             return [self.rest(head.open, 0, self.rest(head.content, 0, self.rest(head.close, 0, tail)))]
-        if isinstance(head, Attribute):
+        if isinstance(head, Attribute | Text):
             return [self.rest(head.open, 0, self.rest(head.content, 0, tail))]
         if isinstance(head, Sequence):
             for item in reversed(head.items):
@@ -201,9 +204,6 @@ class Rests:
         return [self.rest(self._grammar.defines[head.name] if isinstance(head, Named) else head.content, 0, tail)]
 
     def _again(self, repeat: Repeat, done: int, tail: Rest) -> list[Rest]:
-        if self._grammar.empty(repeat.item):  # counting items that are nothing would never end
-            full = self._grammar.filled(repeat)
-            return [self.rest(full, 0, tail), tail] if full else [tail]
         stop = [tail] if done >= repeat.least else []
         if done >= repeat.most:
             return stop

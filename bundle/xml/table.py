@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 
 from bundle.errors import SchemaError
-from bundle.xml.grammar import Event, Grammar, Number, One
+from bundle.xml.grammar import Event, Expression, Grammar, Number, One
 from bundle.xml.states import Rests, Tails, several, ways
 
 # States looked at; where a schema has more, every event is a token.
 MOST_EXPLORED = 5_000
 MOST_TOKENS = 10_000
 
-RANKS = {"end": 0, "start": 1, "attribute": 2, "value": 3, "number": 4}
+RANKS = {"end": 0, "start": 1, "attribute": 2, "text": 3, "value": 4, "number": 5}
 
 
 def choices(grammar: Grammar) -> tuple[list[Event], set[One | Number]]:
@@ -18,7 +18,7 @@ def choices(grammar: Grammar) -> tuple[list[Event], set[One | Number]]:
     Raises SchemaError for too many."""
     chosen: set[Event] = set()
     marked: set[One | Number] = set()
-    for at, tails in enumerate(_explored(grammar)):
+    for at, tails in enumerate(explored(grammar, grammar.start)):
         if at >= MOST_EXPLORED:
             marked.update(one for one in grammar.walk() if isinstance(one, One | Number))
             chosen.update(event for one in marked for event in _events(one))
@@ -50,10 +50,10 @@ def same_language(one: Grammar, two: Grammar) -> bool:
     return not todo
 
 
-def _explored(grammar: Grammar) -> Iterator[Tails]:
-    """All states without counting and nesting."""
+def explored(grammar: Grammar, expression: Expression) -> Iterator[Tails]:
+    """All states of an expression, without counting and nesting."""
     rests = Rests(grammar, None)
-    start = rests.close(rests.first)
+    start = rests.close((rests.rest(expression, 0, rests.last),))
     seen, todo = {start}, [start]
     while todo:
         here = todo.pop()

@@ -8,7 +8,7 @@ from lxml import etree
 
 from bundle.errors import SchemaError
 from bundle.xml import grammar
-from bundle.xml.grammar import END, Event
+from bundle.xml.grammar import END, TEXT, Event
 from bundle.xml.states import State
 
 WHOLE = re.compile(r"[+-]?0*[0-9]{1,18}")
@@ -37,7 +37,7 @@ class Open(NamedTuple):
     children: tuple[etree._Element, ...]
     read: int
     attributes: tuple[tuple[str, str], ...]
-    text: Words
+    text: Words | None  # None: read
     above: "Open | None"
 
 
@@ -47,12 +47,12 @@ class Place(NamedTuple):
     inside: Open
     words: Words = ()  # of the attribute or text that is being read
     word: int = 0  # how many of them are read
-    blank: bool = False  # the attribute or element has no words, and its value "" is not read
+    blank: bool = False  # the attribute or text has no words, and its value "" is not read
     line: int = 1
 
     @classmethod
     def before(cls, root: etree._Element) -> Self:
-        return cls(Open((root,), 0, (), (), None), line=grammar.line(root))
+        return cls(Open((root,), 0, (), None, None), line=grammar.line(root))
 
     def ways(self, state: State) -> Iterator[tuple[Event, Self]]:
         """What may be read next, and the place after it."""
@@ -64,9 +64,14 @@ class Place(NamedTuple):
             yield ("value", ""), self._replace(blank=False)
         if inside.attributes:
             yield from self._attribute(state)
+        if inside.text is not None:
+            yield (
+                TEXT,
+                self._replace(inside=inside._replace(text=None), words=inside.text, word=0, blank=not inside.text),
+            )
         if inside.text:
-            yield from self._replace(inside=inside._replace(text=()), words=inside.text, word=0)._word()
-        elif inside.read < len(inside.children):
+            return
+        if inside.read < len(inside.children):
             yield self._child(inside.children[inside.read])
         elif not inside.attributes and inside.above is not None:
             yield END, self._replace(inside=inside.above, blank=False)
@@ -94,11 +99,11 @@ class Place(NamedTuple):
         attributes = tuple((str(name), str(value)) for name, value in element.attrib.items())
         words = tuple((element.text or "").split())
         inside = Open(tuple(element), 0, attributes, words, above)
-        return ("start", str(element.tag)), self._replace(inside=inside, blank=not words, line=grammar.line(element))
+        return ("start", str(element.tag)), self._replace(inside=inside, line=grammar.line(element))
 
 
 class _Tree:
-    def __init__(self, prefixes: Mapping[str, str]) -> None:
+    def __init__(self, prefixes: Mapping[str | None, str]) -> None:
         self.prefixes = prefixes
         self.root: etree._Element | None = None
         self.stack: list[etree._Element] = []
@@ -116,16 +121,14 @@ class _Tree:
 
     def start(self, name: str) -> None:
         if self.root is None:
-            nsmap: dict[Any, str] = dict(self.prefixes)
-            if namespace := etree.QName(name).namespace:
-                nsmap[None] = namespace
+            nsmap: Any = self.prefixes  # lxml's types know no prefix that is None
             self.root = etree.Element(name, nsmap=nsmap)
             self.stack.append(self.root)
         else:
             self.stack.append(etree.SubElement(self.stack[-1], name))
 
 
-def tree(events: Sequence[Event], prefixes: Mapping[str, str], *, partial: bool = False) -> etree._Element:
+def tree(events: Sequence[Event], prefixes: Mapping[str | None, str], *, partial: bool = False) -> etree._Element:
     """Its root. Raises ValueError where the events are no document, or only a part of one that is not said to be `partial`."""
     growing = _Tree(prefixes)
     for kind, text in events:
@@ -138,7 +141,7 @@ def tree(events: Sequence[Event], prefixes: Mapping[str, str], *, partial: bool 
             growing.start(str(text))
         elif kind == "attribute":
             growing.attribute = str(text)
-        else:
+        elif kind == "end":
             growing.stack.pop()
     if growing.root is None or (growing.stack and not partial):
         raise ValueError("no whole document")
