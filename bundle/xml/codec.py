@@ -24,7 +24,10 @@ class Codec:
 
     def __init__(self, grammar: Grammar) -> None:
         self.grammar = grammar
-        self.automaton = Automaton(grammar)
+        try:
+            self.automaton = Automaton(grammar)
+        except RecursionError:
+            raise SchemaError("the schema's defines lead too deep into one another; make it less deep") from None
 
     @cached_property
     def names(self) -> tuple[str, ...]:

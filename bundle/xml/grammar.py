@@ -127,6 +127,7 @@ class Grammar:
     start: Expression
     defines: dict[str, Expression]
     data: bytes = b""
+    lines: dict[str, int] = field(default_factory=dict, repr=False)  # of the defines; "" for the start
     prefixes: dict[str | None, str] = field(default_factory=dict)  # of namespaces, as the schema has them
     relaxng: etree.RelaxNG | None = field(default=None, repr=False)
     _empty: dict[Expression, bool] = field(default_factory=dict, repr=False)

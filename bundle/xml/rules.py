@@ -24,6 +24,8 @@ from bundle.xml.grammar import (
 from bundle.xml.states import Tails, ways
 from bundle.xml.table import explored
 
+MOST_PARTS = 10_000
+
 
 def check(grammar: Grammar, where: str) -> None:
     """Raises SchemaError with the line; RecursionError where defines lead too deep into one another."""
@@ -48,7 +50,7 @@ class _Rules:
         self.grammar, self.where = grammar, where
         self._kinds: dict[str, frozenset[str]] = {}
         self._named: dict[str, set[str]] = {}
-        self._straight: dict[str, bool] = {}  # defines: whether all that they lead to is looked at
+        self._sizes: dict[str, int] = {}
 
     def ends(self) -> None:
         """No define needs itself for ever."""
@@ -63,31 +65,38 @@ class _Rules:
                     f"{_local(one)} needs itself without end, or more than {MOST_DEPTH} levels; give it a choice that ends",
                 )
 
-    def _loop(self, expression: Expression) -> None:
+    def _loop(self, expression: Expression) -> int:
+        """How many parts it has with its refs followed; libxml2 follows each of them."""
         if isinstance(expression, Named):
             name = expression.name
-            if not self._straight.get(name, True):
-                raise SchemaError(f"{self.where}: line 1: {name} leads to itself with no element between")
-            if name not in self._straight:
-                self._straight[name] = False
-                self._loop(self.grammar.defines[name])
-                self._straight[name] = True
-        elif not isinstance(expression, Element):
-            for part in parts(expression):
-                self._loop(part)
+            if name not in self._sizes:
+                self._sizes[name] = 0  # while it is looked at
+                self._sizes[name] = self._loop(self.grammar.defines[name])
+            if not 0 < self._sizes[name] < MOST_PARTS:
+                found = (
+                    "has too many parts with all its refs"
+                    if self._sizes[name]
+                    else "leads to itself with no element between"
+                )
+                raise self.wrong(self.grammar.lines[name], f"{name} {found}")
+            return self._sizes[name]
+        return 1 + (0 if isinstance(expression, Element) else sum(map(self._loop, parts(expression))))
 
     def document(self, start: Expression) -> None:
         """One element, or a choice of some."""
-        todo: list[Expression] = [start]
-        seen: set[Expression] = set()
+        todo, seen = [(start, self.grammar.lines[""])], {start}
         while todo:
-            one = todo.pop()
-            one = self.grammar.defines[one.name] if isinstance(one, Named) else one
-            if isinstance(one, Choice):
-                todo += [item for item in one.items if item not in seen]
-                seen.update(one.items)
-            elif not isinstance(one, Element):
-                raise SchemaError(f"{self.where}: line 1: wanted one element at the start, or a choice of some")
+            one, at = todo.pop()
+            if isinstance(one, Named):
+                following, at = [self.grammar.defines[one.name]], self.grammar.lines[one.name]
+            elif isinstance(one, Choice):
+                following = [item for item in one.items if item not in seen]
+            elif isinstance(one, Element):
+                following = []
+            else:
+                raise self.wrong(at, "wanted one element at the start of a document, or a choice of some")
+            seen.update(following)
+            todo += [(item, at) for item in following]
 
     def element(self, element: Element) -> None:
         self._kind(element.content, element.line)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from lxml import etree
 
 from bundle.errors import SchemaError
-from bundle.xml import rules
+from bundle.xml import names, rules
 from bundle.xml.grammar import (
     END,
     MOST_REPEATS,
@@ -38,7 +38,6 @@ from bundle.xml.tree import read
 
 RNG = "{http://relaxng.org/ns/structure/1.0}"
 NOTES = "{urn:imago:xml}"
-XML = "http://www.w3.org/XML/1998/namespace"
 
 # Far above any schema in use; libxml2 follows a schema as deep as its defines lead.
 MOST_BYTES, MOST_DEFINES = 1 << 20, 1000
@@ -57,6 +56,7 @@ WHOLE = {
     "unsignedInt": (0, 2**32 - 1),
     "long": (-(2**63), 2**63 - 1),
 }
+SPOKEN = " as text"  # of a define whose values are an element's text; names have no blanks
 PATTERNS = {
     *("element", "attribute", "choice", "optional", "oneOrMore", "zeroOrMore"),
     *("group", "list", "value", "data", "ref", "empty"),
@@ -74,6 +74,7 @@ def parse(data: bytes, where: str = "schema.rng") -> Grammar:
         # Ours first: it knows no include and no externalRef, which would open other files.
         grammar = _Reader(where).grammar(root, data)
         rules.check(grammar, where)
+        grammar.prefixes = names.prefixes(grammar, root)
         grammar.relaxng = etree.RelaxNG(root)
     except RecursionError:
         raise SchemaError(f"{where}: its defines lead too deep into one another; make it less deep") from None
@@ -94,15 +95,12 @@ class _Reader:
     def grammar(self, root: etree._Element, data: bytes) -> Grammar:
         for node in root.iter(f"{RNG}*"):
             self._notes(node)
-        if root.tag == f"{RNG}grammar":
-            start = self._group(self._outline(root))
-            for name, define in self.nodes.items():
-                self.defines[name] = self._group(define)
-        else:
-            start = self._pattern(root)
-        grammar = Grammar(start, self.defines, data)
-        grammar.prefixes = _prefixes(grammar, root)
-        return grammar
+        node = self._outline(root) if root.tag == f"{RNG}grammar" else root
+        start = self._pattern(root) if node is root else self._group(node)
+        for name, define in self.nodes.items():
+            self.defines[name] = self._group(define)
+        lines = {name: line(self.nodes[name.removesuffix(SPOKEN)]) for name in self.defines}
+        return Grammar(start, self.defines, data, {**lines, "": line(node)})
 
     def _outline(self, root: etree._Element) -> etree._Element:
         """The start; the defines are noted."""
@@ -110,7 +108,7 @@ class _Reader:
         for child in self._flat(root):
             name = child.get("name", "").strip()
             if child.get("combine"):
-                raise self._outside(child, "combine, a define in several parts,")
+                raise self._outside(child, "combine", "a define in one part")
             if child.tag == f"{RNG}start" and start is None:
                 start = child
             elif child.tag == f"{RNG}define" and name not in self.nodes and len(self.nodes) < MOST_DEFINES:
@@ -207,13 +205,15 @@ class _Reader:
         kind, text = node.get("type", "token"), node.text or ""
         words = " ".join(text.split())
         if kind not in ("token", "string") or (kind == "string" and text != words):
-            raise self._outside(node, f"a value of type {kind} (or with blanks that count)")
+            raise self._outside(
+                node, f"a value of type {kind}", "one of type token, or of string without blanks at its ends"
+            )
         return self._said(One(("value", words)))
 
     def _data(self, node: etree._Element) -> Expression:
         kind = node.get("type", "")
         if kind not in WHOLE:
-            raise self._outside(node, f"data of type {kind or 'none'}; of data the whole numbers {', '.join(WHOLE)}")
+            raise self._outside(node, f"data of type {kind or 'none'}", f"a whole number: {', '.join(WHOLE)}")
         least, most = WHOLE[kind]
         for child in self._flat(node):
             if child.tag != f"{RNG}param":
@@ -224,7 +224,7 @@ class _Reader:
             elif child.get("name") == "maxInclusive":
                 most = number if most is None else min(most, number)
             else:
-                raise self._outside(child, f"the param {child.get('name')}; minInclusive and maxInclusive")
+                raise self._outside(child, f"the param {child.get('name')}", "minInclusive and maxInclusive")
         if least is None or most is None or not 0 <= most - least < MOST_NUMBERS:
             raise SchemaError(
                 f"{self._at(node)}: wanted minInclusive and maxInclusive, at most {MOST_NUMBERS} numbers from one to the other"
@@ -237,7 +237,7 @@ class _Reader:
             raise SchemaError(f"{self._at(node)}: there is no define {name!r}")
         if not self.speaks or "text" not in self._kinds(node):
             return Named(name)
-        spoken = f"{name} as text"  # no name in a schema has blanks
+        spoken = name + SPOKEN
         if spoken not in self.defines:
             self.defines[spoken] = NOTHING  # while it is read
             self.defines[spoken] = self._group(self.nodes[name])
@@ -274,20 +274,12 @@ class _Reader:
         if name is None:
             first = next(self._flat(node), None)
             if first is None or first.tag != f"{RNG}name":
-                raise self._outside(first if first is not None else node, self._called(first) + " instead of a name")
+                raise self._outside(first if first is not None else node, wanted="a name")
             name, node, attribute = first.text or "", first, False
-        name = name.strip()
-        if ":" in name:
-            prefix, _, local = name.partition(":")
-            uri = XML if prefix == "xml" else node.nsmap.get(prefix)
-            if not uri:
-                raise SchemaError(f"{self._at(node)}: {name}: the prefix {prefix!r} stands for no namespace")
-            return f"{{{uri}}}{local}"
-        namespace = node.get("ns", "") if attribute else _namespace(node)
-        return f"{{{namespace}}}{name}" if namespace else name
-
-    def _called(self, node: etree._Element | None) -> str:
-        return "nothing" if node is None else etree.QName(node).localname
+        found = names.qualified(name.strip(), node, attribute=attribute)
+        if found is None:
+            raise SchemaError(f"{self._at(node)}: {name}: its prefix stands for no namespace")
+        return found
 
     def _flat(self, node: etree._Element) -> Iterator[etree._Element]:
         """RELAX NG's children; those of other namespaces are somebody's notes, a div is only a bracket."""
@@ -300,28 +292,6 @@ class _Reader:
     def _at(self, node: etree._Element) -> str:
         return f"{self.where}: line {line(node)}"
 
-    def _outside(self, node: etree._Element, what: str = "") -> SchemaError:
-        named = what or self._called(node)
-        return SchemaError(
-            f"{self._at(node)}: {named} is outside of what is read here; wanted {', '.join(sorted(PATTERNS))}"
-        )
-
-
-def _namespace(node: etree._Element) -> str:
-    while "ns" not in node.attrib and (above := node.getparent()) is not None:
-        node = above
-    return str(node.get("ns", ""))
-
-
-def _prefixes(grammar: Grammar, root: etree._Element) -> dict[str | None, str]:
-    """The schema's own, as far as its names need them; none for the root's namespace, where there is no name without one."""
-    elements = [_uri(one) for one in grammar.walk() if isinstance(one, Element)]
-    used = {*elements, *(_uri(one) for one in grammar.walk() if isinstance(one, Attribute))}
-    found: dict[str | None, str] = {
-        str(prefix): str(uri) for prefix, uri in root.nsmap.items() if prefix and uri in used
-    }
-    return {None: elements[0], **found} if all(elements) else found
-
-
-def _uri(one: Element | Attribute) -> str:
-    return etree.QName(str(one.open.event[1])).namespace or ""
+    def _outside(self, node: etree._Element, what: str = "", wanted: str = "") -> SchemaError:
+        wanted = wanted or ", ".join(sorted(PATTERNS))
+        return SchemaError(f"{self._at(node)}: {what or etree.QName(node).localname} is not read here; wanted {wanted}")
