@@ -118,7 +118,7 @@ class Codec:
         events: list[Event] = []
         state, place = self.automaton.first, Place.before(root)
         others: list[tuple[int, Event, State, Place]] = []  # ways not gone: after how many events, which
-        line, steps = place.line, 0
+        line, steps = place.ahead, 0
         while not state.end:
             ways = [(event, to, then) for event, then in place.ways(state) if (to := state.after(event))]
             others += [(len(events), *way) for way in ways[:0:-1]]
@@ -134,7 +134,7 @@ class Codec:
                     f"at most {MOST_REPEATS} times (or the schema's own max), {MOST_DEPTH} levels"
                 )
             events.append(event)
-            line = max(line, place.line)
+            line = max(line, place.ahead)
         return events
 
 

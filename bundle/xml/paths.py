@@ -69,7 +69,7 @@ def settled(path: Path) -> Path:
     a straight line back, since Z draws it; from the end that comes first where it is open. Steps that go nowhere are left out."""
     steps = _moving(path.start, path.steps)
     if not steps:
-        return Path(path.start, (min(path.steps, key=len),), path.closed)
+        return Path(path.start, ((path.start,),), path.closed)
     if not path.closed:
         return min(Path(path.start, steps, False), _reversed(Path(path.start, steps, False)), key=_rank)
     ring = Path(path.start, steps if steps[-1][-1] == path.start else (*steps, (path.start,)), True)

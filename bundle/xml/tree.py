@@ -54,6 +54,12 @@ class Place(NamedTuple):
     def before(cls, root: etree._Element) -> Self:
         return cls(Open((root,), 0, (), None, None), line=grammar.line(root))
 
+    @property
+    def ahead(self) -> int:
+        """The line of what is read next, as near as elements tell."""
+        children, read = self.inside.children, self.inside.read
+        return grammar.line(children[read]) if read < len(children) else self.line
+
     def ways(self, state: State) -> Iterator[tuple[Event, Self]]:
         """What may be read next, and the place after it."""
         inside = self.inside
