@@ -132,6 +132,11 @@ class Grammar:
     relaxng: etree.RelaxNG | None = field(default=None, repr=False)
     _empty: dict[Expression, bool] = field(default_factory=dict, repr=False)
 
+    @property
+    def namespace(self) -> str:
+        """Of names without a prefix in documents; empty for none."""
+        return self.prefixes.get(None, "")
+
     @cached_property
     def vector(self) -> bool:
         """Whether its documents are drawings in SVG, with paths of absolute M, L, C and Z."""

@@ -130,6 +130,7 @@ def test_notes_are_read():
     assert {one.axis for one in pattern.walk() if isinstance(one, schema.Number)} == {"x", "y"}
     assert [one.bands for one in page.walk() if isinstance(one, schema.Repeat)] == ["", "y"]
     assert (pattern.vector, page.vector) == (True, False)
+    assert (pattern.namespace, page.namespace) == ("http://www.w3.org/2000/svg", "")
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
