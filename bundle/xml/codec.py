@@ -1,5 +1,6 @@
 """XML to tokens and back, in one place: a document is walked along its schema, and written down in one canonical spelling."""
 
+import copy
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -8,11 +9,14 @@ from lxml import etree
 
 from bundle.errors import DocumentError, SchemaError
 from bundle.xml import paths, schema
-from bundle.xml.automaton import Automaton, State
-from bundle.xml.schema import END, Event, Grammar
+from bundle.xml.automaton import Automaton, Walk
+from bundle.xml.grammar import MOST_DEPTH, MOST_REPEATS, Event, Grammar
+from bundle.xml.states import State
+from bundle.xml.tree import Place, read, tree
 
 # Of one document, whatever the schema allows.
 MOST_BYTES = 4 << 20
+MOST_STEPS = 1_000_000
 
 
 class Codec:
@@ -20,7 +24,10 @@ class Codec:
 
     def __init__(self, grammar: Grammar) -> None:
         self.grammar = grammar
-        self.automaton = Automaton(grammar)
+        try:
+            self.automaton = Automaton(grammar)
+        except RecursionError:
+            raise SchemaError("the schema's defines lead too deep into one another; make it less deep") from None
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -34,56 +41,56 @@ class Codec:
     def events(self, document: bytes, where: str = "document.xml") -> list[Event]:
         """Everything that the canonical document is, forced or chosen. Raises DocumentError."""
         root = self.read(document, where)
-        if self.grammar.vector:
-            paths.canonical(root)
-        return self._walk(root, where)
+        return self._walk(self._settled(root) if self.grammar.vector else root, where)
 
     def tokens(self, events: Iterable[Event]) -> list[int]:
         """Of those that are a choice. Raises DocumentError for a row of events that is no document."""
-        tokens, rests = [], self.automaton.first
+        tokens, state = [], self.automaton.first
         for event in events:
-            state = self.automaton.state(rests)
-            if state.choice:
-                tokens.append(self.automaton.ids[event])
-            to = self.automaton.after(state, event)
+            to = state.after(event)
             if to is None:
                 raise DocumentError(f"{_name(event)} may not come here; the schema does not allow it")
-            rests = to
+            if state.choice:
+                tokens.append(self.automaton.ids[event])
+            state = to
         return tokens
 
     def decode(self, tokens: Sequence[int]) -> bytes:
         """The document of a whole row of tokens. Raises DocumentError for one that is none."""
-        events: list[Event] = []
-        rests, waiting = self.automaton.first, iter(tokens)
-        while not (state := self.automaton.state(rests)).end:
-            event: Event | None = self.automaton.only(state)
-            if state.choice:
-                token = next(waiting, None)
-                event = (
-                    self.automaton.tokens[token]
-                    if token is not None and 0 < token < len(self.automaton.tokens)
-                    else None
-                )
-            to = event and self.automaton.after(state, event)
-            if not event or to is None:
-                raise DocumentError(f"token {len(events)}: no token that may come here")
-            events.append(event)
-            rests = to
-        return self.write(events)
+        walk = Walk(self.automaton, len(tokens))
+        for at, token in enumerate(tokens):
+            try:
+                walk.push(token)
+            except ValueError as error:
+                raise DocumentError(f"at {at}: {error}") from None
+        if not walk.done:
+            raise DocumentError(f"{len(tokens)} tokens are no whole document")
+        return self.write(walk.events)
 
     def read(self, document: bytes, where: str = "document.xml") -> etree._Element:
         """The root of a valid document. Raises DocumentError."""
         if len(document) > MOST_BYTES:
             raise DocumentError(f"{where}: {len(document)} bytes, at most {MOST_BYTES} wanted")
         try:
-            root = schema.read(document, where)
+            root = read(document, where)
         except SchemaError as error:
             raise DocumentError(str(error)) from None
-        assert self.grammar.relaxng is not None
-        if not self.grammar.relaxng.validate(root):
-            first = self.grammar.relaxng.error_log[0]
-            raise DocumentError(f"{where}: line {first.line}: {first.message}")
+        relaxng = self._relaxng()
+        if not relaxng.validate(root):
+            first = next(iter(relaxng.error_log), None)
+            what = f"line {first.line}: {first.message}" if first else "it is not valid"
+            raise DocumentError(f"{where}: {what}")
         return root
+
+    def _relaxng(self) -> etree.RelaxNG:
+        assert self.grammar.relaxng is not None
+        return self.grammar.relaxng
+
+    def _settled(self, root: etree._Element) -> etree._Element:
+        """With canonical paths, where the schema allows those; one that counts lines, say, need not."""
+        settled = copy.deepcopy(root)
+        paths.canonical(settled)
+        return settled if self._relaxng().validate(settled) else root
 
     def valid(self, document: bytes) -> bool:
         """What lxml says, which knows nothing of our automaton."""
@@ -95,11 +102,11 @@ class Codec:
 
     def canonical(self, document: bytes) -> bytes:
         """Without blanks between elements; two documents that say the same have the same bytes. Raises DocumentError."""
-        return bytes(etree.tostring(_tree(self.events(document))))
+        return bytes(etree.tostring(tree(self.events(document), self.grammar.prefixes)))
 
     def write(self, events: Sequence[Event], *, partial: bool = False) -> bytes:
         """As people read it, two blanks a level; of a `partial` document what is there so far, all elements closed."""
-        root = _tree(events, partial=partial)
+        root = tree(events, self.grammar.prefixes, partial=partial)
         etree.indent(root)
         data: bytes = etree.tostring(root) + b"\n"
         return data
@@ -107,120 +114,34 @@ class Codec:
     # ---- along the schema --------------------------------------------------------------------
 
     def _walk(self, root: etree._Element, where: str) -> list[Event]:
+        """Depth first over what the document can be read as; in most schemas there is one way at each place."""
         events: list[Event] = []
-        rests, cursor = self.automaton.first, _Cursor(root)
-        while not (state := self.automaton.state(rests)).end:
-            for event in cursor.candidates(state):
-                to = self.automaton.after(state, event)
-                if to is not None:
-                    break
+        state, place = self.automaton.first, Place.before(root)
+        others: list[tuple[int, Event, State, Place]] = []  # ways not gone: after how many events, which
+        line, steps = place.ahead, 0
+        while not state.end:
+            ways = [(event, to, then) for event, then in place.ways(state) if (to := state.after(event))]
+            others += [(len(events), *way) for way in ways[:0:-1]]
+            steps += 1
+            if ways:
+                event, state, place = ways[0]
+            elif others and steps < MOST_STEPS:
+                count, event, state, place = others.pop()
+                del events[count:]
             else:
-                line = cursor.line
                 raise DocumentError(
-                    f"{where}: line {line}: more than {schema.MOST_REPEATS} repeats or {schema.MOST_DEPTH} levels, or in an order "
-                    "that cannot be read from left to right"
+                    f"{where}: line {line}: what stands here comes too often, too deep or in too many ways to be read: "
+                    f"at most {MOST_REPEATS} times (or the schema's own max), {MOST_DEPTH} levels"
                 )
-            cursor.take(event)
             events.append(event)
-            rests = to
+            line = max(line, place.ahead)
         return events
-
-
-class _Cursor:
-    """Where in a document one is: the open elements with what is left of them, and the words of the attribute or text at hand."""
-
-    def __init__(self, root: etree._Element) -> None:
-        self._next: list[list[etree._Element]] = [[root]]
-        self._attributes: list[dict[str, str]] = []
-        self._text = ""  # as a whole, while none of its words is taken
-        self._words: list[str] = []
-        self.line = root.sourceline or 1
-
-    def candidates(self, state: State) -> list[Event]:
-        if self._words:
-            whole: Event = ("value", self._text)
-            word = self._words[0]
-            number: list[Event] = [("number", int(word))] if _whole(word) else []
-            return [whole, ("value", word), *number]
-        if self._text == "" and ("value", "") in state.events:
-            return [("value", "")]
-        if self._attributes and self._attributes[-1]:
-            return [event for event in state.events if event[0] == "attribute" and event[1] in self._attributes[-1]]
-        if self._next[-1]:
-            return [("start", str(self._next[-1][0].tag))]
-        return [END]
-
-    def take(self, event: Event) -> None:
-        kind, text = event
-        if kind == "start":
-            element = self._next[-1].pop(0)
-            self._next.append(list(element))
-            self._attributes.append({str(name): str(value) for name, value in element.attrib.items()})
-            self.line = element.sourceline or self.line
-            self._say(element.text or "")
-        elif kind == "attribute":
-            self._say(self._attributes[-1].pop(str(text)))
-        elif kind == "end":
-            self._next.pop()
-            self._attributes.pop()
-        elif self._words:
-            self._words = [] if kind == "value" and text == self._text else self._words[1:]
-            self._text = "\0"  # taken
-
-    def _say(self, text: str) -> None:
-        self._words = text.split()
-        self._text = " ".join(self._words) if self._words else "\0"
-
-
-def _whole(word: str) -> bool:
-    return word.lstrip("+-").isdecimal() and word.isascii() and len(word) < 12
-
-
-def _tree(events: Sequence[Event], *, partial: bool = False) -> etree._Element:
-    """Raises ValueError for no events."""
-    root: etree._Element | None = None
-    stack: list[etree._Element] = []
-    attribute: str | None = None
-    words: list[str] = []
-
-    def say() -> None:
-        nonlocal attribute
-        if attribute is not None:
-            stack[-1].set(attribute, " ".join(words))
-        elif words:
-            stack[-1].text = " ".join(words)
-        attribute = None
-        words.clear()
-
-    for kind, text in events:
-        if kind in ("value", "number"):
-            words.append(str(text))
-            continue
-        if stack:
-            say()
-        if kind == "attribute":
-            attribute = str(text)
-        elif kind == "start":
-            name = etree.QName(str(text))
-            element = etree.Element(name, nsmap={None: name.namespace} if name.namespace and not stack else None)
-            if stack:
-                stack[-1].append(element)
-            else:
-                root = element
-            stack.append(element)
-        else:
-            stack.pop()
-    if root is None or (stack and not partial):
-        raise ValueError("no whole document")
-    if stack:
-        say()
-    return root
 
 
 def _name(event: Event) -> str:
     kind, text = event
     local = str(text).rpartition("}")[2]
-    return {"start": f"<{local}>", "attribute": f"{local}=", "end": "</>"}.get(kind, local)
+    return {"start": f"<{local}>", "attribute": f"{local}=", "end": "</>", "text": "text"}.get(kind, local)
 
 
 def load(path: Path) -> Codec:
