@@ -114,8 +114,8 @@ def aligned(drawn: Shape, costs: Table) -> Shape:
     _, turn, at = best
     if not at:
         return drawn
-    kinds = drawn.kinds[turn:] + drawn.kinds[:turn]
-    return _shape(kinds, at, costs)
+    begun = _shape(drawn.kinds, at, costs)
+    return Shape(drawn.kinds, np.roll(begun.vertices, turn, 0), np.roll(begun.controls, turn, 0))
 
 
 def _chain(kinds: list[str], away: np.ndarray, costs: Table) -> tuple[float, list[int]]:

@@ -11,6 +11,7 @@ import numpy as np
 MOST_SIDE = 1024
 # Of the picture's area: smaller ones are specks.
 LEAST_AREA = 0.002
+MOST_OUTLINES = 24
 # Of the ink's darkness: a line of one pixel between two pixels still counts.
 LEVEL = 0.4
 # Of 255: what differs less from the paper is noise.
@@ -20,13 +21,20 @@ MOST_STROKE = 0.04
 LEAST_SIDE = 16
 POINTS = 400  # of an outline
 
+# What tells a drawn line from what else has an edge, measured on drawings, photographs, pages and noise: of a drawing's points
+# at least 95 % have the stroke's other side within reach and 96 % of the widths agree; of a photograph's at most 85 % do. A
+# filled piece without a line has that other side nowhere; then the edge must be smooth, and not the picture's own.
+LEAST_LINED, LEAST_EVEN = 0.7, 0.88
+MOST_LINED, MOST_ROUGH = 0.1, 1.1
+MOST_AT_EDGE = 0.1
+MOST_STEPS = 20_000  # around it, from pixel to pixel
+
 
 @dataclass(frozen=True)
 class Outline:
-    """Clockwise as seen (y grows downwards), evenly spaced; normals point into the piece."""
+    """Clockwise as seen (y grows downwards), evenly spaced."""
 
     points: np.ndarray  # float64 (n, 2), x and y in the drawing's units
-    normals: np.ndarray  # float64 (n, 2)
 
 
 def trace(picture: np.ndarray, *, unit: float, resize: str) -> list[Outline]:
@@ -41,12 +49,14 @@ def trace(picture: np.ndarray, *, unit: float, resize: str) -> list[Outline]:
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     sizes[0] = 0
     found = []
-    for label in np.argsort(-sizes, kind="stable"):
-        if sizes[label] < max(LEAST_AREA * ink.size, 16):
+    for label in np.argsort(-sizes, kind="stable")[: 2 * MOST_OUTLINES]:
+        if sizes[label] < max(LEAST_AREA * ink.size, 16) or len(found) == MOST_OUTLINES:
             break
-        line = _boundary(labels == label, ink)
-        line, normals = _centred(_spaced(line, POINTS), ink)
-        found.append(Outline(_placed(line - 1, picture.shape, unit, resize), normals))
+        part = labels == label
+        rough = _boundary(part, ink) if _at_edge(part) < MOST_AT_EDGE else None
+        line = None if rough is None else _centred(rough, ink)
+        if line is not None:
+            found.append(Outline(_placed(line - 1, picture.shape, unit, resize)))
     return found
 
 
@@ -151,8 +161,10 @@ def _joined(count: int, left: np.ndarray, right: np.ndarray) -> np.ndarray:
 # ---- outlines -------------------------------------------------------------------------------
 
 
-def _boundary(part: np.ndarray, ink: np.ndarray) -> np.ndarray:
-    """Float64 (n, 2): where the ink reaches its level, once around the part, clockwise from its first pixel; pixels' middles are whole."""
+def _boundary(part: np.ndarray, ink: np.ndarray) -> np.ndarray | None:
+    """Float64 (n, 2): where the ink reaches its level, once around the part, clockwise from its first pixel; pixels' middles are whole.
+
+    None for one so long that nobody drew it."""
     width = part.shape[1]
     cells = part.tobytes()
     # by direction (east, south, west, north): the step between corners; the pixels ahead, on the left and on the right, of a corner
@@ -171,6 +183,8 @@ def _boundary(part: np.ndarray, ink: np.ndarray) -> np.ndarray:
             heading = (heading + 1) % 4
         if corner == start and heading == 0:
             break
+        if len(insides) > MOST_STEPS:
+            return None
     inside, outside = np.array(insides), np.array(outsides)
     flat = ink.ravel()
     low, high = flat[outside], np.where(flat[inside] > LEVEL, flat[inside], 1.0)
@@ -188,21 +202,38 @@ def _spaced(line: np.ndarray, count: int) -> np.ndarray:
     return np.stack([np.interp(at, along, closed[:, axis]) for axis in (0, 1)], 1)
 
 
-def _centred(line: np.ndarray, ink: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The line moved inwards by half of the stroke's width, and its normals."""
+def _centred(rough: np.ndarray, ink: np.ndarray) -> np.ndarray | None:
+    """Evenly spaced, in the middle of the stroke, or at the edge of a piece that is filled and has none. None for what nobody drew."""
+    line = _spaced(rough, POINTS)
     ahead = np.roll(line, -1, 0) - np.roll(line, 1, 0)
     normals = np.stack([-ahead[:, 1], ahead[:, 0]], 1) / np.maximum(np.hypot(*ahead.T), 1e-9)[:, None]
     depth = np.arange(0.5, max(ink.shape) * MOST_STROKE, 0.5)
     profile = _sampled(ink, line[:, None] + normals[:, None] * depth[:, None])
     over = profile <= LEVEL
-    within = over.any(1)
-    if within.mean() < 0.2:  # a filled piece without a line of its own
-        return line, normals
-    at = over[within].argmax(1)
+    lined = over.any(1)
+    if lined.mean() < MOST_LINED:
+        smooth = (np.roll(line, 2, 0) + np.roll(line, 1, 0) + line + np.roll(line, -1, 0) + np.roll(line, -2, 0)) / 5
+        return line if _length(rough) < MOST_ROUGH * _length(smooth) else None
+    at = over[lined].argmax(1)
     rows = np.arange(len(at))
-    high, low = profile[within][rows, np.maximum(at - 1, 0)], profile[within][rows, at]
+    high, low = profile[lined][rows, np.maximum(at - 1, 0)], profile[lined][rows, at]
     widths = depth[at] - 0.5 * np.where(high > low, (LEVEL - low) / np.maximum(high - low, 1e-6), 0).clip(0, 1)
-    return line + normals * float(np.median(widths)) / 2, normals
+    width = float(np.median(widths))
+    even = np.abs(widths - width) <= max(1.0, 0.35 * width)
+    if lined.mean() < LEAST_LINED or even.mean() < LEAST_EVEN:
+        return None
+    moved: np.ndarray = line + normals * width / 2
+    return moved
+
+
+def _length(line: np.ndarray) -> float:
+    return float(np.hypot(*(np.roll(line, -1, 0) - line).T).sum())
+
+
+def _at_edge(part: np.ndarray) -> float:
+    """How much of the picture's edge, which lies one pixel inwards here, it covers."""
+    edge = np.concatenate([part[1, 1:-1], part[-2, 1:-1], part[1:-1, 1], part[1:-1, -2]])
+    return float(edge.mean())
 
 
 def _sampled(field: np.ndarray, at: np.ndarray) -> np.ndarray:
