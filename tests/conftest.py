@@ -1,5 +1,6 @@
 """Tiny real bundles, a real client and a real server process, for all rooms."""
 
+import importlib.util
 import io
 import os
 import shutil
@@ -18,6 +19,16 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 RGB = ("red", "green", "blue")
+
+
+@pytest.fixture(scope="session")
+def xml_network():
+    """xml_network.py beside this file: tests find nothing by import."""
+    spec = importlib.util.spec_from_file_location("xml_network", Path(__file__).with_name("xml_network.py"))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["xml_network"] = module  # where dataclasses look for it
+    spec.loader.exec_module(module)
+    return module
 
 
 # ---- pictures ------------------------------------------------------------------------------

@@ -26,6 +26,18 @@ class Engine:
     run: Callable[[np.ndarray], np.ndarray]  # uint8 (n, h, w, 3), n >= 1 -> float32 (n, k); from any thread
 
 
+@dataclass(frozen=True, kw_only=True)
+class XmlEngine:
+    """Image to XML; what goes in and comes out is in bundle/xml/decode.py. From any thread."""
+
+    name: str
+    device: Literal["cpu", "gpu"]
+    encode: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    step: Callable[
+        [np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]
+    ]
+
+
 def load(directory: Path, manifest: Manifest, choice: Choice) -> Engine:
     """Raises BundleError for a model that does not fit its manifest, MissingExtra where no engine is installed."""
     name = _auto(manifest) if choice == "auto" else choice
