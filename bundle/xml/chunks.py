@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
 from bundle.xml.codec import Codec
-from bundle.xml.schema import Event
+from bundle.xml.grammar import Event
 
 
 class Chunks:
@@ -17,7 +17,7 @@ class Chunks:
         self._last = ""  # kind of the event before
         self._tag = False  # a start tag is open
         self._quoted = False  # an attribute is open
-        self._plain = True  # no name that needs a prefix has come
+        self._plain = set(codec.grammar.prefixes) <= {None}  # no name that needs a prefix has come
 
     def grow(self, events: Sequence[Event]) -> str:
         """What the events since the last call add."""
@@ -27,6 +27,7 @@ class Chunks:
             "value": self._word,
             "number": self._word,
             "end": self._end,
+            "text": lambda _: self._quote(),
         }
         text = ""
         for event in events[self._seen :]:

@@ -15,7 +15,7 @@ from bundle.errors import Expired
 from bundle.xml.automaton import Walk
 from bundle.xml.chunks import Chunks
 from bundle.xml.codec import Codec
-from bundle.xml.schema import Event
+from bundle.xml.grammar import Event
 
 MOST_BEAMS = 16
 

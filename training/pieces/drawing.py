@@ -167,13 +167,27 @@ def place(svg: str, rng: Rng, style: Style, size: int) -> tuple[np.ndarray, floa
     return np.hstack([matrix * scale, shift[:, None]]), float(scale)
 
 
+def exact(svg: str, rng: Rng, size: int) -> Image.Image:
+    """RGB, size x size, every point where the document's 256 units say: dark lines on light paper, at times a little worn."""
+    style = replace(CLEAN, width=math.exp(between(rng, math.log(0.004), math.log(0.012))), thin=between(rng, 0.5, 1))
+    if chance(rng, 0.4):
+        style = replace(style, paper=light(rng), ink=dark(rng))
+    sheet = _raster(svg, style, np.array([[size / 256, 0, 0], [0, size / 256, 0]]), size / 256, size)
+    return wear(sheet, rng, between(rng, 0, 0.6)) if chance(rng, 0.3) else sheet
+
+
 def render(svg: str, rng: Rng, style: Style, size: int) -> Image.Image:
     """The document drawn in a style, clean."""
+    matrix, scale = place(svg, rng, style, size)
+    return _raster(svg, style, matrix, scale, size)
+
+
+def _raster(svg: str, style: Style, matrix: np.ndarray, scale: float, size: int) -> Image.Image:
+    """`matrix` (2, 3) takes the document's points to pixels and makes them `scale` times as large."""
     try:
         import resvg_py
     except ImportError:
         raise MissingExtra("drawing needs resvg_py; install it with: pip install 'imago[train]'") from None
-    matrix, scale = place(svg, rng, style, size)
     values = " ".join(f"{v:.4f}" for v in matrix.T.ravel())
     body = "\n".join(strokes(paths(svg), style, size / scale))
     text = (
