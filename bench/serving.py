@@ -21,7 +21,7 @@ import numpy as np
 import requests
 
 from bench.load import Load, Target, crowd, photo, wrk
-from bench.skeleton import IMAGO, ROOT, free_port, resident, running
+from bench.skeleton import IMAGO, ROOT, children, free_port, resident, running
 
 ROUNDS, SECONDS, SIZE = 3, 6, 224
 REQUESTS = 10_000  # for the memory
@@ -280,8 +280,14 @@ def serving(command: list[str], port: int, picture: bytes, env: dict[str, str]) 
                 time.sleep(0.3)
             yield process.pid
         finally:
-            os.killpg(process.pid, 9)
+            for pid in [*family(process.pid), process.pid]:  # BentoML's workers are in sessions of their own
+                os.kill(pid, signal.SIGKILL)
             process.wait(30)
+
+
+def family(pid: int) -> list[int]:
+    """All below a process, the youngest first."""
+    return [one for child in children(pid) for one in (*family(child), child)]
 
 
 def warm(url: str, picture: bytes) -> bool:
