@@ -23,7 +23,8 @@ _SHARED_POLICY = re.compile(
 def keras_bytes(model: Any) -> bytes:
     """The .keras file of a model, uncompiled, without the dates and object addresses that Keras writes into it."""
     # A model that was trained would bring its optimizer's state along, twice the weights.
-    uncompiled = import_keras().Model(model.inputs[0], model.outputs[0], name=model.name)
+    inputs = model.inputs if len(model.inputs) > 1 else model.inputs[0]
+    uncompiled = import_keras().Model(inputs, model.outputs[0], name=model.name)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         uncompiled.save(path)

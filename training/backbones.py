@@ -34,7 +34,17 @@ PLANS: dict[Backbone, Plan] = {
 }
 
 
-def features(run: Run) -> Any:
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is asked of a backbone; a Run has it all."""
+
+    backbone: Backbone
+    alpha: float  # width of a MobileNet
+    size: int  # pixels, both sides
+    weights: str  # imagenet, none, or a file
+
+
+def features(run: Run | Wanted) -> Any:
     """keras.Model: uint8 (n, size, size, 3) -> float32 (n, d). Raises DataError for weights that do not fit."""
     return _build(run, {"include_top": False, "pooling": "avg"})
 
@@ -51,7 +61,7 @@ def weights_digest(model: Any) -> str:
     return digest.hexdigest()
 
 
-def _build(run: Run, top: dict[str, Any]) -> Any:
+def _build(run: Run | Wanted, top: dict[str, Any]) -> Any:
     keras = import_keras()
     plan = PLANS[run.backbone]
     application: Callable[..., Any] = getattr(keras.applications, plan.application)
@@ -73,7 +83,7 @@ def _build(run: Run, top: dict[str, Any]) -> Any:
     return model
 
 
-def _load(model: Any, path: Path, run: Run) -> None:
+def _load(model: Any, path: Path, run: Run | Wanted) -> None:
     if not path.is_file():
         raise DataError(f"{path}: no such weights file; --weights takes imagenet, none or a .weights.h5 file of Keras")
     try:

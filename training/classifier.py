@@ -45,7 +45,7 @@ def main(run: Run, progress: Progress) -> Result:
         golden = goldens.given(run)
     cache = caches.Cache(directory=run.cache, spec=run.preprocess)
     everything = photos.train + photos.validation
-    decoded = progress.track("decoding", caches.fill(cache, everything), len(everything))
+    decoded = progress.track("decoding", caches.fill(everything, cache), len(everything))
     skipped = [(photo.path, reason) for photo, reason in decoded if reason]
     for path, reason in skipped:
         progress.note(f"{path} is left out: {reason}")
@@ -107,7 +107,7 @@ def main(run: Run, progress: Progress) -> Result:
                 metrics=figures,
                 tolerance=TOLERANCE,
                 models={"model.keras": canonical.keras_bytes(full), "model.onnx": onnx},
-                pictures=golden or goldens.of_data(photos, progress),
+                pictures=golden or goldens.of_data(photos.validation, progress),
             ),
         )
         caches.prune(run.cache, run.cache_bytes)

@@ -1,6 +1,7 @@
 """`imago train ...`: options into a Run, a Run into a bundle."""
 
 import json
+import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -69,6 +70,12 @@ def _name(ctx: click.Context, param: click.Parameter, value: str | None) -> str 
     return value
 
 
+def _whole(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"[1-9]\d{0,3}(,[1-9]\d{0,3}){0,7}", value):
+        raise click.BadParameter("whole numbers wanted, with commas between them, eight at most")
+    return tuple(map(int, value.split(",")))
+
+
 @train.command()
 @click.argument("data", type=a_path)
 @click.option(
@@ -130,6 +137,138 @@ def imagenet(as_json: bool, labels: Path | None, **options: Any) -> None:
         json.dumps({"bundle": str(bundle), "name": run.name})
         if as_json
         else f"{bundle}: ready, see imago predict and imago serve"
+    )
+
+
+@train.command()
+@click.argument("data", type=a_path)
+@click.option(
+    "--validation", type=a_path, help="Folder or zip of pairs that judge.  [default: a tenth of DATA, by content]"
+)
+@click.option("--schema", type=a_path, help="The RELAX NG schema.  [default: the .rng in DATA]")
+@click.option("--out", type=a_path, default=Path("bundles"), show_default=True, help="Where the bundle goes.")
+@click.option("--name", callback=_name, help="The bundle's name.  [default: the data folder's]")
+@click.option(
+    "--encoder",
+    type=click.Choice(["own", "frozen:mobilenet"]),
+    default="own",
+    show_default=True,
+    help="own: a small CNN that learns; frozen: ImageNet's features as they are.",
+)
+@click.option("--weights", default="imagenet", show_default=True, metavar="imagenet|FILE", help="Of a frozen encoder.")
+@click.option(
+    "--alpha", type=click.FloatRange(0.25, 1), default=0.25, show_default=True, help="Width of a frozen MobileNet."
+)
+@click.option(
+    "--size", type=click.IntRange(32, 1024), default=128, show_default=True, help="Pixels of the input's sides."
+)
+@click.option(
+    "--resize",
+    type=click.Choice(["auto", *get_args(Resize)]),
+    default="auto",
+    show_default=True,
+    help="How a picture gets to the input's shape.  auto: pad for drawings, squash for pages.",
+)
+@click.option(
+    "--channels",
+    default="24,48,96,96",
+    show_default=True,
+    callback=_whole,
+    help="Of the own encoder's convolutions; each but the last halves the picture.",
+)
+@click.option("--d-model", type=click.IntRange(8, 1024), default=96, show_default=True, help="Width of the decoder.")
+@click.option("--heads", type=click.IntRange(1, 64), default=4, show_default=True, help="Attention heads.")
+@click.option("--layers", type=click.IntRange(1, 24), default=2, show_default=True, help="Layers of the decoder.")
+@click.option("--dropout", type=click.FloatRange(0, 0.9), default=0.1, show_default=True)
+@click.option(
+    "--steps", type=click.IntRange(1), default=2400, show_default=True, help="Batches to learn from, at most."
+)
+@click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True)
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(0, min_open=True),
+    default=0.001,
+    show_default=True,
+    help="The highest; it falls to zero.",
+)
+@click.option("--weight-decay", type=click.FloatRange(0), default=0.01, show_default=True)
+@click.option(
+    "--recompose",
+    type=click.FloatRange(0, 1),
+    default=0.75,
+    show_default=True,
+    help="Share of training pages put together of other pages' bands, where the schema notes bands.",
+)
+@click.option(
+    "--patience",
+    type=click.IntRange(0),
+    default=6,
+    show_default=True,
+    help="Evaluations without a mistake, in a row, after which training comes to its end; 0: never.",
+)
+@click.option(
+    "--collapse",
+    type=click.FloatRange(0, 1),
+    default=0.2,
+    show_default=True,
+    help="Fail where fewer different documents are answered than this share of the validation's.",
+)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--golden", type=a_path, help="Folder with the pictures for the golden check.  [default: some of the data]"
+)
+@click.option("--no-photos", is_flag=True, help="Golden pictures are drawn; no picture of yours goes into the bundle.")
+@click.option(
+    "--cache", type=a_path, help="Where decoded pictures and checkpoints are kept.  [default: ~/.cache/imago]"
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def xml(as_json: bool, **options: Any) -> None:
+    """Trains a network that writes XML from pictures: DATA is a folder, or a zip of one, of NAME.png (or .jpg, ...) beside NAME.xml
+    (or .svg), with one RELAX NG schema.
+
+    Broken off, it goes on where it was when it is started again with the same options.
+    """
+    run = _xml_run(**options)
+    from training import xml as training
+    from training.progress import Progress
+
+    progress = Progress()
+    result = training.main(run, progress)
+    figures = ", ".join(f"{name} {100 * value:.1f} %" for name, value in result.metrics.items())
+    if as_json:
+        content = {"bundle": str(result.bundle), "metrics": result.metrics, "pairs": result.pairs}
+        content |= {"parameters": result.parameters, "seconds": progress.seconds, "notes": progress.notes}
+        click.echo(json.dumps(content, indent=2))
+        return
+    click.echo(f"\n{result.bundle}: {figures} on {result.pairs['validation']} validation pictures")
+    click.echo(f"  predict  imago predict {shlex.quote(str(result.bundle))} PICTURES")
+    click.echo(f"  serve    imago serve --bundle {shlex.quote(str(result.bundle))}")
+
+
+def _xml_run(
+    *, no_photos: bool, cache: Path | None, name: str | None, size: int, data: Path, resize: str, **options: Any
+) -> Any:
+    from training.data import archive, pairs
+    from training.data.cache import DEFAULT_BYTES, default_directory
+    from training.xml_run import XmlRun
+
+    cache = cache or default_directory()
+    if resize == "auto":
+        drawings = pairs.schema(archive.folder(data, cache), options["schema"]).grammar.vector
+        resize = "pad" if drawings else "squash"
+    if options["d_model"] % options["heads"]:
+        raise DataError(f"--d-model {options['d_model']}: not a multiple of the {options['heads']} heads")
+    return XmlRun(
+        data=data,
+        name=name or name_of(data.with_suffix("") if data.is_file() else data),
+        height=size,
+        width=size,
+        resize=resize,
+        photos_in_bundle=not no_photos,
+        cache=cache,
+        cache_bytes=DEFAULT_BYTES,
+        command=shlex.join(["imago", *sys.argv[1:]]),
+        **options,
     )
 
 

@@ -1,11 +1,13 @@
 """Golden pictures for a new bundle: given by the user, taken from the data, or drawn."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from bundle.errors import DataError
-from training.data.photos import Photo, Photos
+from training.data.photos import Photo
 from training.progress import Progress
 from training.run import Run
+from training.xml_run import XmlRun
 
 COUNT = 3
 # A bundle is copied often; its golden pictures should not be what makes it heavy.
@@ -13,7 +15,7 @@ LARGEST_BYTES = 300_000
 MOST = 16
 
 
-def given(run: Run) -> dict[str, bytes]:
+def given(run: Run | XmlRun) -> dict[str, bytes]:
     """The pictures that the command line asks for; none where it leaves the choice to us. Raises DataError."""
     if run.golden:
         return from_folder(run.golden)
@@ -28,10 +30,10 @@ def from_folder(folder: Path) -> dict[str, bytes]:
     return _renamed(paths)
 
 
-def of_data(photos: Photos, progress: Progress) -> dict[str, bytes]:
-    """A few validation photos, the same ones each time."""
-    small = [photo for photo in photos.validation if photo.path.stat().st_size <= LARGEST_BYTES]
-    chosen = sorted(small or photos.validation, key=_by_content)[:COUNT]
+def of_data(photos: Sequence[Photo], progress: Progress) -> dict[str, bytes]:
+    """A few of these (validation) photos, the same ones each time."""
+    small = [photo for photo in photos if photo.path.stat().st_size <= LARGEST_BYTES]
+    chosen = sorted(small or photos, key=_by_content)[:COUNT]
     progress.note(
         f"{len(chosen)} validation photos go into the bundle as golden pictures; "
         "--no-photos draws some instead, --golden DIR takes yours"

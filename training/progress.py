@@ -57,6 +57,30 @@ class Progress:
             yield heard
         self._done(name, start, f"{total} epochs in ")
 
+    @contextmanager
+    def steps(self, name: str, total: int) -> Iterator[Callable[[int, int, dict[str, float]], None]]:
+        """The same, told in steps: which of how many, and figures where there are new ones."""
+        start = time.perf_counter()
+        shown = _bar() if sys.stderr.isatty() else nullcontext()
+        first = done = 0
+        with shown as bar:
+            task = bar and bar.add_task(name, total=total)
+
+            def heard(step: int, total: int, figures: dict[str, float]) -> None:
+                nonlocal first, done
+                first, done = first or step - 1, step
+                text = " ".join([name, *(f"{key} {value:.3f}" for key, value in figures.items())])
+                if figures:
+                    self.curve.append({"step": step, **{key: round(float(x), 5) for key, x in figures.items()}})
+                if bar:
+                    bar.update(task, completed=step, total=total, **({"description": text} if figures else {}))
+                elif figures:
+                    left = (total - step) * (time.perf_counter() - start) / max(1, step - first)
+                    print(f"{text}, step {step} of {total}, {left:.0f} s left", file=sys.stderr, flush=True)
+
+            yield heard
+        self._done(name, start, f"{done} steps in ")
+
     def note(self, sentence: str) -> None:
         """A sentence for the person and for the report."""
         self.notes.append(sentence)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL.Image import Image
 
 from bundle import image
 from bundle.engine import cores
@@ -32,25 +33,36 @@ class Cache:
 
     def read(self, photo: Photo) -> np.ndarray:
         """uint8 (h, w, 3); decoded and kept if it was not yet. Raises PictureError, OSError."""
-        path = self._path(photo)
         try:
-            return np.frombuffer(path.read_bytes(), np.uint8).reshape(self.spec.height, self.spec.width, 3)
+            pixels = np.frombuffer(self._path(photo).read_bytes(), np.uint8)
+            return pixels.reshape(self.spec.height, self.spec.width, 3)
         except (OSError, ValueError):  # not there, cut short by a full disk, or no cache can be kept at all
-            pixels = image.preprocess(image.decode(photo.path.read_bytes(), self.spec), self.spec)
-            _keep(path, pixels.tobytes())
-            return pixels
+            return self.put(photo, image.decode(photo.path.read_bytes(), self.spec))
+
+    def has(self, photo: Photo) -> bool:
+        return self._path(photo).exists()
+
+    def put(self, photo: Photo, decoded: Image) -> np.ndarray:
+        """uint8 (h, w, 3) of a picture that is decoded already."""
+        pixels = image.preprocess(decoded, self.spec)
+        _keep(self._path(photo), pixels.tobytes())
+        return pixels
 
     def _path(self, photo: Photo) -> Path:
         spec = hashlib.sha256(self.spec.model_dump_json().encode()).hexdigest()[:12]
         return self.directory / "pixels" / spec / photo.sha256[:2] / photo.sha256
 
 
-def fill(cache: Cache, photos: Iterable[Photo]) -> Iterator[tuple[Photo, str | None]]:
-    """Decodes what is not decoded yet, on all cores; each photo in order, with the reason where it is unreadable."""
+def fill(photos: Iterable[Photo], *wanted: Cache) -> Iterator[tuple[Photo, str | None]]:
+    """Decodes what is not decoded yet, on all cores, a photo once for all caches, of which the first has the most pixels;
+    each photo in order, with the reason where it is unreadable."""
 
     def reason(photo: Photo) -> str | None:
         try:
-            cache.read(photo)
+            missing = [cache for cache in wanted if not cache.has(photo)]
+            decoded = image.decode(photo.path.read_bytes(), wanted[0].spec) if missing else None
+            for cache in missing:
+                cache.put(photo, decoded)
         except PictureError as error:
             return str(error)
         except OSError as error:

@@ -1,0 +1,209 @@
+"""Trains a network that writes XML from pictures: a text that reads from top to bottom."""
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bundle.xml.decode import Decoder
+
+from bundle import canonical, write
+from bundle.engine import onnx_xml
+from bundle.engine.keras_any import import_keras
+from bundle.errors import DataError
+from bundle.manifest import XmlTraining
+from bundle.xml.codec import Codec
+from training import backbones, bands, goldens, xml_batches, xml_export, xml_fit, xml_model, xml_sure
+from training.bands import Cut
+from training.data import archive
+from training.data import cache as caches
+from training.data import pairs as sets
+from training.data.pairs import Pair, Pairs
+from training.progress import Progress
+from training.xml_batches import Samples
+from training.xml_fit import Look, State
+from training.xml_run import XmlRun
+
+# Bands are looked for in a picture so high, and not wider than needed to see that a row is not empty.
+CUT_HEIGHT, CUT_WIDTH = 1024, 64
+
+# How much longer than the longest training document a document may get.
+LONGER = 2
+SHORTEST = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What came of a run, for the command line and the report."""
+
+    bundle: Path
+    codec: Codec
+    pairs: dict[str, int]  # set -> pairs
+    metrics: dict[str, float]
+    looks: tuple[Look, ...]
+    judged: tuple[xml_sure.Judged, ...]  # validation, as it is
+    validation: tuple[Pair, ...]  # of `judged`, in its order
+    parameters: int
+    recomposed: int  # pages whose parts were put together anew
+    skipped: tuple[tuple[Path, str], ...]
+
+
+def main(run: XmlRun, progress: Progress) -> Result:
+    """Raises ImagoError where there is nothing to train on or to write."""
+    # ---- data: who trains, who judges, what cannot be used -------------------------------------
+    with progress.stage("scanning"):
+        folder = archive.folder(run.data, run.cache)
+        codec = sets.schema(folder, run.schema)
+        found, skipped = sets.scan(folder, codec)
+        judging = archive.folder(run.validation, run.cache) if run.validation else None
+        judges, bad = sets.scan(judging, codec) if judging else ([], [])
+        golden = goldens.given(run)
+    full, large, strips = _caches(run)
+    decoded = caches.fill([pair.photo for pair in found + judges], *strips, large, full)
+    reasons = progress.track("decoding", decoded, len(found + judges))
+    unreadable = [(photo.path, reason) for photo, reason in reasons if reason]
+    pairs = sets.load(found, judges, codec, large, skipped=[*skipped, *bad, *unreadable])
+    for path, reason in pairs.skipped:
+        progress.note(f"{path} is left out: {reason}")
+    for sentence in pairs.notes:
+        progress.note(sentence)
+    with progress.stage("cutting"):
+        cuts = _cuts(run, pairs, strips, progress)
+
+    # ---- the network, and what it learns -------------------------------------------------------
+    with progress.stage("starting Keras"):
+        keras = import_keras()
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(run.seed)
+    most = max(SHORTEST, LONGER * max(len(pair.tokens) for pair in pairs.train + pairs.validation))
+    model = xml_model.build(run, len(codec.automaton.tokens), most)
+    samples = Samples(run, codec, pairs.train, cuts, large)
+    truth = [pair.tokens for pair in pairs.validation]
+    pixels = np.stack([full.read(pair.photo) for pair in pairs.validation])
+    judged = xml_batches.batch(pixels, truth), xml_batches.masks(codec, truth)
+    digest = sets.digest(pairs)
+    checkpoint = run.cache / "runs" / f"{run.key}-{digest[:16]}.npz"
+
+    def answers() -> list[xml_sure.Judged]:
+        encoder, step = xml_export.export(model)
+        engine = onnx_xml.load(encoder, step, run.preprocess, len(codec.automaton.tokens))
+        decoder = Decoder(engine.encode, engine.step, codec, most)
+        return [
+            xml_sure.judge(decoder, large.read(pair.photo), full.read(pair.photo), pair) for pair in pairs.validation
+        ]
+
+    with progress.steps("training", run.steps) as shown:
+
+        def heard(state: State, look: Look | None) -> None:
+            figures = {"loss": look.loss, "exact": look.exact, "tokens": look.token} if look else {}
+            shown(state.step, state.end, figures)
+            if state.step == run.steps // 2 and run.steps >= xml_fit.LOOKS:
+                _guard(run, answers(), pairs)
+
+        looks = xml_fit.fit(run, model, samples, judged, checkpoint, heard)
+
+    # ---- export, judged through the engine that will serve it ----------------------------------
+    with progress.stage("exporting"):
+        encoder, step = xml_export.export(model)
+        engine = onnx_xml.load(encoder, step, run.preprocess, len(codec.automaton.tokens))
+        xml_export.check(model, engine, pixels[:4], truth[:4])
+    decoder = Decoder(engine.encode, engine.step, codec, most)
+    with progress.stage("judging"):
+        said = [
+            xml_sure.judge(decoder, large.read(pair.photo), full.read(pair.photo), pair) for pair in pairs.validation
+        ]
+        _guard(run, said, pairs)
+        figures = _figures(said)
+    with progress.stage("calibrating"):
+        others = xml_sure.others(run, decoder, [(large.read(pair.photo), pair) for pair in pairs.validation])
+        sure = xml_sure.calibrate([*said, *others], drawings=codec.grammar.vector)
+
+    # ---- the bundle, written, loaded again and checked against its golden pictures -------------
+    with progress.stage("writing"):
+        bundle = write.write(
+            run.out,
+            write.XmlParts(
+                name=run.name,
+                source="keras",
+                preprocess=run.preprocess,
+                schema=codec.grammar.data,
+                most_tokens=most,
+                sure=sure,
+                training=_training(run, pairs, digest, model),
+                metrics=figures,
+                models={
+                    "model.keras": canonical.keras_bytes(model),
+                    "encoder.onnx": encoder,
+                    "step.onnx": step,
+                },
+                pictures=golden or goldens.of_data([pair.photo for pair in pairs.validation], progress),
+            ),
+        )
+        checkpoint.unlink(missing_ok=True)
+        caches.prune(run.cache, run.cache_bytes)
+    return Result(
+        bundle=bundle,
+        codec=codec,
+        pairs={"train": len(pairs.train), "validation": len(pairs.validation)},
+        metrics=figures,
+        looks=tuple(looks),
+        judged=tuple(said),
+        validation=pairs.validation,
+        parameters=model.count_params(),
+        recomposed=len(cuts),
+        skipped=pairs.skipped,
+    )
+
+
+def _caches(run: XmlRun) -> tuple[caches.Cache, caches.Cache, list[caches.Cache]]:
+    """Pictures as the network takes them, larger ones to be varied, and, where they can be, high and narrow ones to be cut."""
+    full, large = (caches.Cache(directory=run.cache, spec=run.spec(times)) for times in (1, xml_batches.TIMES))
+    narrow = run.preprocess.model_copy(update={"height": CUT_HEIGHT, "width": CUT_WIDTH})
+    strips = [caches.Cache(directory=run.cache, spec=narrow)] if run.resize == "squash" and run.recompose else []
+    return full, large, strips
+
+
+def _cuts(run: XmlRun, pairs: Pairs, strips: list[caches.Cache], progress: Progress) -> tuple[Cut, ...]:
+    """Training pages that can be put together anew; none, with a note, where their pictures do not show what the schema says."""
+    names = bands.repeated(pairs.codec.grammar)
+    if not names or not strips:
+        return ()
+    documents = [bands.document(pair.events, names) for pair in pairs.train]
+    found = [bands.bands(strips[0].read(pair.photo)) for pair in pairs.train]
+    cuts = bands.cuts(documents, found, CUT_HEIGHT)
+    if len(cuts) < bands.FEWEST * len(pairs.train):
+        progress.note(
+            f"only {len(cuts)} of {len(pairs.train)} pictures fall into as many bands as their documents have; no parts are exchanged"
+        )
+        return ()
+    return tuple(cuts)
+
+
+def _guard(run: XmlRun, said: list[xml_sure.Judged], pairs: Pairs) -> None:
+    """Raises DataError where the network says the same whatever it sees."""
+    different, wanted = len({one.xml for one in said}), len({pair.tokens for pair in pairs.validation})
+    if wanted > 1 and different < run.collapse * wanted:
+        raise DataError(
+            f"the network collapsed: {different} different answers to {len(said)} validation pictures with {wanted} different documents; "
+            "try another --seed, a lower --learning-rate or more pairs"
+        )
+
+
+def _figures(said: list[xml_sure.Judged]) -> dict[str, float]:
+    figures = {"exact": float(np.mean([one.exact for one in said]))}
+    if overlaps := [one.iou for one in said if one.iou is not None]:
+        figures["iou"] = float(np.mean(overlaps))
+    return figures
+
+
+def _training(run: XmlRun, pairs: Pairs, digest: str, model: Any) -> XmlTraining:
+    frozen = run.encoder != "own"
+    return XmlTraining(
+        encoder=run.encoder,
+        weights_sha256=backbones.weights_digest(model.get_layer("backbone")) if frozen else None,
+        seed=run.seed,
+        data_sha256=digest,
+        pairs=len(pairs.train),
+        versions={name: version(name) for name in ("imago", "keras", "onnx", "tf2onnx", "pillow", "numpy", "lxml")},
+    )

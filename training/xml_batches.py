@@ -1,0 +1,122 @@
+"""What the network is shown: batches of pictures and tokens, made on demand, each of which hangs on the seed and its number alone."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from bundle.xml import geometry
+from bundle.xml.automaton import Walk
+from bundle.xml.codec import Codec
+from training import augment, bands
+from training.bands import Cut
+from training.data.cache import Cache
+from training.data.pairs import Pair
+from training.xml_run import XmlRun
+
+# Of a document's tokens.
+NO_BOUND = 1 << 20
+
+# Batches made ahead of the step that is being trained.
+AHEAD = 4
+
+# The cache holds pictures so many times as large as the input, so that they can be shifted and scaled before they get small.
+TIMES = 2
+
+
+class Batch(NamedTuple):
+    pixels: np.ndarray  # uint8 (n, h, w, 3)
+    before: np.ndarray  # int32 (n, t): the start token and the document's but the last
+    after: np.ndarray  # int32 (n, t): the document's
+    weight: np.ndarray  # float32 (n, t): 1 for the document's, 0 for what fills up
+
+
+def batch(pixels: Sequence[np.ndarray], documents: Sequence[Sequence[int]]) -> Batch:
+    longest = max(1, *map(len, documents))
+    after = np.zeros((len(documents), longest), np.int32)
+    weight = np.zeros((len(documents), longest), np.float32)
+    for row, tokens in enumerate(documents):
+        after[row, : len(tokens)], weight[row, : len(tokens)] = tokens, 1
+    before = np.pad(after[:, :-1], ((0, 0), (1, 0)))
+    return Batch(np.stack(pixels), before, after, weight)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Training pairs, varied."""
+
+    run: XmlRun
+    codec: Codec
+    pairs: tuple[Pair, ...]
+    cuts: tuple[Cut, ...]  # empty: nothing is put together
+    cache: Cache  # of pictures TIMES as large
+
+    def batches(self, start: int) -> Iterator[Batch]:
+        """From step `start` on; a thread makes them while the network works."""
+        with ThreadPoolExecutor(1) as pool:
+            waiting = [pool.submit(self.make, start + at) for at in range(AHEAD)]
+            step = start + AHEAD
+            try:
+                while True:
+                    yield waiting.pop(0).result()
+                    waiting.append(pool.submit(self.make, step))
+                    step += 1
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def make(self, step: int) -> Batch:
+        rng = np.random.default_rng([self.run.seed, step])
+        made = [self._sample(at, rng) for at in self._order(step)]
+        return batch([pixels for pixels, _ in made], [tokens for _, tokens in made])
+
+    def _order(self, step: int) -> list[int]:
+        """Every pair once before one comes again."""
+        size, count = self.run.batch_size, len(self.pairs)
+        chosen = []
+        for at in range(step * size, step * size + size):
+            order = np.random.default_rng([self.run.seed, 1 << 32, at // count]).permutation(count)
+            chosen.append(int(order[at % count]))
+        return chosen
+
+    def _sample(self, at: int, rng: np.random.Generator) -> tuple[np.ndarray, Sequence[int]]:
+        pixels, tokens = self._page(at, rng)
+        size = self.run.height, self.run.width
+        if self.codec.grammar.vector:
+            return augment.photometric(augment.smaller(pixels, size, rng), rng), tokens
+        return augment.photometric(augment.fitted(pixels, size, rng), rng), tokens
+
+    def _page(self, at: int, rng: np.random.Generator) -> tuple[np.ndarray, Sequence[int]]:
+        if self.codec.grammar.vector:
+            return self._moved(at, rng)
+        plan = bands.draw(self.cuts, rng) if self.cuts and rng.random() < self.run.recompose else None
+        if plan is None:
+            return self._read(at), self.pairs[at].tokens
+        return plan.picture(self._read), self.codec.tokens(plan.events())
+
+    def _moved(self, at: int, rng: np.random.Generator) -> tuple[np.ndarray, Sequence[int]]:
+        """A drawing turned and mirrored."""
+        turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
+        matrix = geometry.matrix(255, turns=turns, mirror=mirror)
+        events = geometry.moved(self.codec, self.pairs[at].events, matrix)
+        if events is None:
+            return self._read(at), self.pairs[at].tokens
+        pixels = self._read(at)
+        pixels = np.rot90(pixels[:, ::-1] if mirror else pixels, -turns)
+        return pixels, self.codec.tokens(events)
+
+    def _read(self, at: int) -> np.ndarray:
+        return self.cache.read(self.pairs[at].photo)
+
+
+def masks(codec: Codec, documents: Sequence[Sequence[int]]) -> np.ndarray:
+    """bool (n, t, tokens): what the schema allows at each place of the documents; everything behind their ends."""
+    longest = max(1, *map(len, documents))
+    found = np.ones((len(documents), longest, len(codec.automaton.tokens)), bool)
+    for row, tokens in enumerate(documents):
+        walk = Walk(codec.automaton, NO_BOUND)
+        for at, token in enumerate(tokens):
+            found[row, at] = walk.mask()
+            walk.push(token)
+    return found

@@ -1,0 +1,181 @@
+"""The training loop: steps that can be broken off at any moment and taken up again, and what the network knows in between."""
+
+import io
+import math
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bundle.engine.keras_any import import_keras
+from training.xml_batches import Batch, Samples
+from training.xml_run import XmlRun
+
+# Of the steps, until the rate is at its highest.
+WARM = 0.04
+# Of the steps: how long the rate falls once there is nothing left to learn.
+COOL = 0.15
+# Evaluations in a whole run.
+LOOKS = 20
+SAVE_S = 20.0
+# Pictures at once, where nothing is learned.
+BLOCK = 32
+
+
+@dataclass
+class State:
+    """How far training is; with the weights, all that a checkpoint holds."""
+
+    step: int = 0
+    end: int = 0  # where it stops
+    cool: int = -1  # the step from which the rate falls to zero; -1: none yet
+    perfect: int = 0  # evaluations without a mistake, in a row
+
+
+@dataclass(frozen=True)
+class Look:
+    """What validation says in between."""
+
+    step: int
+    loss: float  # of training, lately
+    exact: float  # share of the documents without a mistake, teacher-forced: the same as greedily decoded
+    token: float  # share of the tokens that are right
+
+
+def rate(run: XmlRun, state: State) -> float:
+    """Warm up, half a cosine; once cooling, a straight line to zero."""
+
+    def cosine(step: int) -> float:
+        warm = max(1, round(run.steps * WARM))
+        if step < warm:
+            return (step + 1) / warm
+        return 0.5 + 0.5 * math.cos(math.pi * (step - warm) / max(1, run.steps - warm))
+
+    if state.cool < 0:
+        return run.learning_rate * cosine(state.step)
+    left = (state.end - state.step) / max(1, state.end - state.cool)
+    return run.learning_rate * cosine(state.cool) * left
+
+
+def fit(
+    run: XmlRun,
+    model: Any,
+    samples: Samples,
+    judged: tuple[Batch, np.ndarray],
+    checkpoint: Path,
+    heard: Callable[[State, Look | None], None],
+) -> list[Look]:
+    """Trains `model` in place. `judged` is validation with its masks. Takes up from the checkpoint where there is one."""
+    import tensorflow as tf
+
+    keras = import_keras()
+    optimizer = keras.optimizers.AdamW(run.learning_rate, weight_decay=run.weight_decay, clipnorm=1.0)
+    optimizer.build(model.trainable_variables)
+    variables = [*model.variables, *optimizer.variables]
+    state, looks = _load(checkpoint, variables) or (State(end=run.steps), [])
+    step = _step(tf, model, optimizer)
+    logits = predictor(tf, model)
+    every = max(1, run.steps // LOOKS)
+    losses: list[Any] = []
+    saved = time.monotonic()
+    for batch in samples.batches(state.step) if state.step < state.end else ():
+        optimizer.learning_rate.assign(rate(run, state))
+        losses.append(step(*batch))
+        state.step += 1
+        look = None
+        if state.step % every == 0 or state.step == state.end:
+            right = judge(logits, *judged)
+            look = Look(state.step, float(np.mean(losses)), *right)
+            looks.append(look)
+            losses = []
+            _cool(run, state, look)
+        heard(state, look)
+        if time.monotonic() - saved > SAVE_S or state.step >= state.end:
+            _save(checkpoint, variables, state, looks)
+            saved = time.monotonic()
+        if state.step >= state.end:
+            break
+    return looks
+
+
+def _cool(run: XmlRun, state: State, look: Look) -> None:
+    """Training ends early where validation shows no mistake any more."""
+    state.perfect = state.perfect + 1 if look.exact == 1 else 0
+    if run.patience and state.cool < 0 and state.perfect >= run.patience:
+        state.cool, state.end = state.step, min(state.end, state.step + round(run.steps * COOL))
+
+
+def _step(tf: Any, model: Any, optimizer: Any) -> Any:
+    height, width = model.inputs[0].shape[1:3]
+    signature = [
+        tf.TensorSpec((None, height, width, 3), tf.uint8),
+        tf.TensorSpec((None, None), tf.int32),
+        tf.TensorSpec((None, None), tf.int32),
+        tf.TensorSpec((None, None), tf.float32),
+    ]
+
+    @tf.function(input_signature=signature, autograph=False)
+    def step(pixels: Any, before: Any, after: Any, weight: Any) -> Any:
+        with tf.GradientTape() as tape:
+            logits = model([pixels, before], training=True)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(after, logits)
+            loss = tf.reduce_sum(losses * weight) / tf.reduce_sum(weight)
+        optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+        return loss
+
+    return step
+
+
+def predictor(tf: Any, model: Any) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """(pixels, tokens before) -> logits (n, t, tokens), a block at a time."""
+    height, width = model.inputs[0].shape[1:3]
+    signature = [tf.TensorSpec((None, height, width, 3), tf.uint8), tf.TensorSpec((None, None), tf.int32)]
+    run = tf.function(lambda pixels, before: model([pixels, before], training=False), signature, autograph=False)
+
+    def logits(pixels: np.ndarray, before: np.ndarray) -> np.ndarray:
+        blocks = range(0, len(pixels), BLOCK)
+        return np.concatenate([run(pixels[at : at + BLOCK], before[at : at + BLOCK]).numpy() for at in blocks])
+
+    return logits
+
+
+def judge(logits: Callable[..., np.ndarray], batch: Batch, masks: np.ndarray) -> tuple[float, float]:
+    """Shares of documents and of tokens that are right. Where every next token is right after the true ones before it, greedy
+    decoding writes the document; where one is wrong, it does not."""
+    said = np.where(masks, logits(batch.pixels, batch.before), -np.inf).argmax(axis=-1)
+    right = (said == batch.after) | (batch.weight == 0)
+    return float(right.all(axis=1).mean()), float((right * batch.weight).sum() / batch.weight.sum())
+
+
+# ---- checkpoints -----------------------------------------------------------------------------
+
+
+def _save(path: Path, variables: Sequence[Any], state: State, looks: Sequence[Look]) -> None:
+    """Whole or not at all: a process may be killed at any moment."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    out = io.BytesIO()
+    arrays = {f"v{at}": variable.numpy() for at, variable in enumerate(variables)}
+    progress = np.array([state.step, state.end, state.cool, state.perfect])
+    seen = np.array([[look.step, look.loss, look.exact, look.token] for look in looks], float).reshape(-1, 4)
+    np.savez(out, progress=progress, looks=seen, **arrays)
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        file.write(out.getvalue())
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(file.name, path)
+
+
+def _load(path: Path, variables: Sequence[Any]) -> tuple[State, list[Look]] | None:
+    if not path.exists():
+        return None
+    with np.load(path) as saved:
+        for at, variable in enumerate(variables):
+            variable.assign(saved[f"v{at}"])
+        state = State(*map(int, saved["progress"]))
+        looks = [Look(int(row[0]), *map(float, row[1:])) for row in saved["looks"]]
+    return state, looks
