@@ -7,6 +7,7 @@ import click
 
 VERBS = {
     "train": ("training.cli:train", "Train a model and write it as a bundle."),
+    "evaluate": ("training.evaluate:evaluate", "Judge a bundle that makes XML on pictures whose XML is known."),
     "predict": ("bundle.predict:predict", "Classify pictures with a bundle."),
     "serve": ("server.cli:serve", "Serve one or many bundles over HTTP."),
     "bundle": ("bundle.cli:bundle", "Show, verify, list and compare bundles."),
