@@ -97,6 +97,11 @@ def preprocess(image: Image.Image, spec: Preprocess) -> np.ndarray:
     return _array(sheet)
 
 
+def gray(pixels: np.ndarray) -> np.ndarray:
+    """uint8 (h, w) of uint8 (h, w, 3), as ITU-R BT.601 weighs the colours."""
+    return _array(Image.fromarray(pixels).convert("L"))
+
+
 def _reader(data: bytes) -> Callable[[BytesIO], ImageFile.ImageFile]:
     """The one decoder that the first bytes ask for; file names and content types are not believed."""
     if not data:

@@ -12,22 +12,8 @@ from bundle.image import Preprocess
 
 def load(model: Path | bytes, spec: Preprocess, outputs: int, *, output: str = "scores") -> Engine:
     """`model` is a file or its content; `outputs` is the number of scores a picture gets. Raises BundleError."""
-    try:
-        import onnxruntime
-    except ImportError:
-        raise MissingExtra("onnxruntime is not installed; install it with: pip install 'imago[serve]'") from None
     where = "model.onnx" if isinstance(model, bytes) else str(model)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4
-    try:
-        session = onnxruntime.InferenceSession(
-            model if isinstance(model, bytes) else str(model), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # onnxruntime's own kinds share no parent
-        raise BundleError(f"{where}: ONNX Runtime cannot load it: {str(error).splitlines()[0]}") from error
+    session = open_session(model, where)
     _check(
         session,
         {"pixels": ("tensor(uint8)", [spec.height, spec.width, 3]), output: ("tensor(float)", [outputs])},
@@ -39,6 +25,25 @@ def load(model: Path | bytes, spec: Preprocess, outputs: int, *, output: str = "
         return rows
 
     return Engine(name="onnxruntime", device="cpu", run=run)
+
+
+def open_session(model: Path | bytes, where: str) -> Any:
+    """Raises BundleError for what ONNX Runtime cannot load, MissingExtra where it is not installed."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise MissingExtra("onnxruntime is not installed; install it with: pip install 'imago[serve]'") from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(
+            model if isinstance(model, bytes) else str(model), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime's own kinds share no parent
+        raise BundleError(f"{where}: ONNX Runtime cannot load it: {str(error).splitlines()[0]}") from error
 
 
 def _check(session: Any, wanted: dict[str, tuple[str, list[int]]], where: str) -> None:
