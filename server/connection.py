@@ -19,6 +19,10 @@ log = logging.getLogger("imago.server")
 DONTWAIT, PEEK = int(socket.MSG_DONTWAIT), int(socket.MSG_PEEK)
 
 
+# Of an answer that is made piece by piece, what may wait for its client before another piece is made.
+MOST_WAITING = 1 << 20
+
+
 class Connection:
     """`reading` a request (or idle before one), `running` it in a thread, `writing` what its client was too slow to
     take, or `lingering` after a refusal."""
@@ -135,7 +139,7 @@ def _answer(app: Any, connection: Connection, cfg: Any, start: float) -> bool:
                 response.write(part)
                 _hand_over(connection, sheet)
             response.close()
-            _hand_over(connection, sheet)
+            connection.pieces.append(sheet.take())
         else:
             response.write(b"".join(parts))
             response.close()
@@ -147,7 +151,10 @@ def _answer(app: Any, connection: Connection, cfg: Any, start: float) -> bool:
 
 
 def _hand_over(connection: Connection, sheet: Sheet) -> None:
-    """A piece for the loop to send. Raises BrokenPipeError, which ends the answer."""
+    """A piece for the loop to send. Raises BrokenPipeError, which ends the answer, where its client has gone or reads too slowly."""
+    if connection.waiting > MOST_WAITING:
+        connection.cut = True
+        connection.gone.set()  # and so the engine stops
     if connection.gone.is_set:
         raise BrokenPipeError
     connection.pieces.append(sheet.take())

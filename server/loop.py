@@ -36,8 +36,6 @@ LINGER_BYTES = 256 << 20
 RECEIVE = 256 << 10
 # How long one may say nothing before it gives way to others, where there are too many.
 IDLE_S = 1.0
-# Of an answer made piece by piece, what may wait for its client; larger than all but the longest documents.
-MOST_WAITING = 1 << 20
 # How often deadlines are looked at, and a listener that found no file descriptor.
 TICK_S = 0.1
 # What a listener cannot help: too few descriptors or too little memory.
@@ -299,19 +297,16 @@ class Loop:
         self.wake()
 
     def _pour(self, connection: Connection) -> None:
-        """Sends the pieces of an answer that is still being made; whoever reads too slowly is told no more of it."""
+        """Sends the pieces of an answer that is still being made."""
         if connection.state != "running":
             return  # it is whole, or closed, meanwhile
         events = connection.events & selectors.EVENT_READ
         try:
-            whole = connection.flush()
+            if not connection.flush():
+                events |= selectors.EVENT_WRITE
         except OSError:
-            whole, connection.cut = True, True
-        connection.cut = connection.cut or connection.waiting > MOST_WAITING
-        if connection.cut:
             connection.gone.set()  # and so its thread stops
-            whole = True
-        self._await(connection, events | (0 if whole else selectors.EVENT_WRITE))
+        self._await(connection, events)
         self.clients.count(connection, connection.waiting + len(connection.incoming.rest))
 
     def _done(self, connection: Connection) -> None:
