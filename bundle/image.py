@@ -97,9 +97,10 @@ def preprocess(image: Image.Image, spec: Preprocess) -> np.ndarray:
     return _array(sheet)
 
 
-def gray(pixels: np.ndarray) -> np.ndarray:
-    """uint8 (h, w) of uint8 (h, w, 3), as ITU-R BT.601 weighs the colours."""
-    return _array(Image.fromarray(pixels).convert("L"))
+def whole(image: Image.Image, most: int) -> np.ndarray:
+    """uint8 (h, w, 3), as it was decoded; averaged down by a whole number where a side is longer than `most`."""
+    factor = -(-max(image.size) // most)
+    return _array(image.reduce(factor) if factor > 1 else image)
 
 
 def _reader(data: bytes) -> Callable[[BytesIO], ImageFile.ImageFile]:

@@ -47,7 +47,7 @@ def load(encoder: Path | bytes, step: Path | bytes, spec: Preprocess, tokens: in
 
 def _check(first: Any, second: Any, spec: Preprocess, tokens: int, *where: str) -> None:
     """What the encoder remembers of a picture says how large everything is."""
-    shape = next((value.shape for value in first.get_outputs() if value.name == "memory_keys"), [])
+    shape: list[Any] = next((value.shape for value in first.get_outputs() if value.name == "memory_keys"), [])
     if len(shape) != 5 or not all(isinstance(shape[at], int) for at in (0, 2, 3, 4)):
         raise BundleError(
             f"{where[0]}: memory_keys is {shape}, (layers, n, heads, head_size, m) wanted; train or import it again"

@@ -17,16 +17,15 @@ from bundle.xml.codec import Codec
 from bundle.xml.decode import Answer, Decoder, Piece
 
 SVG = "http://www.w3.org/2000/svg"
-# The side of the square that a drawing is measured in: four times finer than the 256 units of the patterns' coordinates
-# would be 1024, but a line of three pixels at 512 already lies within a quarter of a unit.
-FINE = 512
+# Of the longer side of the picture that a drawing is fitted to, in pixels.
+FINE = 1024
 
 
 class Picture(NamedTuple):
     """A picture as the model wants it."""
 
     pixels: np.ndarray  # uint8 (h, w, 3)
-    fine: np.ndarray | None = None  # uint8 (h, w), the same frame with more of its pixels; of drawings only
+    fine: np.ndarray | None = None  # uint8 (h, w, 3), as it was decoded and with more of its pixels; of drawings only
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +37,7 @@ class Converted:
     sure: bool
     score: float  # mean probability of the tokens
     tokens: int
-    iou: float | None  # of drawings: the document drawn again, against the picture
+    iou: float | None  # of drawings: the area within their paths against that within the outlines in the picture
     cut: bool  # a bound of tokens or time ended it
 
 
@@ -68,10 +67,9 @@ class XmlModel:
         pixels = image.preprocess(image.decode(data, spec), spec)
         if not self.codec.grammar.vector:
             return Picture(pixels)
-        larger = max(FINE / max(spec.height, spec.width), 1)
-        finer = spec.model_copy(update={"height": round(spec.height * larger), "width": round(spec.width * larger)})
         # Decoded again, since a JPEG may have been shrunk to what `pixels` need.
-        return Picture(pixels, image.gray(image.preprocess(image.decode(data, finer), finer)))
+        finer = spec.model_copy(update={"height": FINE // 2, "width": FINE // 2})
+        return Picture(pixels, image.whole(image.decode(data, finer), FINE))
 
     def run(self, batch: np.ndarray) -> list[list[int]]:
         """The tokens of each picture's document, uint8 (n, h, w, 3); as the golden pictures have them."""
@@ -107,8 +105,7 @@ class XmlModel:
     def _converted(self, answer: Answer, picture: Picture, *, fit: bool) -> Converted:
         xml, iou, wanted = answer.xml, None, self.manifest.sure
         if self.codec.grammar.vector:
-            gray = image.gray(picture.pixels) if picture.fine is None else picture.fine
-            xml, iou = _fitted(xml, gray) if fit else (xml, geometry.iou(xml, gray))
+            xml, iou = self._measured(xml, picture, fit=fit)
         drawn = wanted.iou is None or (iou is not None and iou >= wanted.iou)
         return Converted(
             xml=xml,
@@ -119,6 +116,16 @@ class XmlModel:
             iou=iou,
             cut=answer.cut,
         )
+
+    def _measured(self, xml: bytes, picture: Picture, *, fit: bool) -> tuple[bytes, float | None]:
+        """A drawing, its coordinates fitted where that is wanted, and how well it covers what the picture shows."""
+        seen, resize = picture.fine, self.manifest.preprocess.resize
+        if seen is None:
+            seen, resize = picture.pixels, "squash"  # what they were made from is not there
+        if not fit:
+            return xml, geometry.iou(xml, seen, resize=resize)
+        found = geometry.fit(xml, seen, self.codec, resize=resize)
+        return found.xml, found.iou
 
 
 def load(directory: Path, manifest: XmlManifest, engine: XmlEngine) -> tuple[Codec, Decoder]:
@@ -133,8 +140,3 @@ def load(directory: Path, manifest: XmlManifest, engine: XmlEngine) -> tuple[Cod
             f"{path}: {found} tokens, {manifest.vocabulary} wanted by manifest.json; write the bundle again"
         )
     return codec, Decoder(engine.encode, engine.step, codec, manifest.most_tokens)
-
-
-def _fitted(xml: bytes, gray: np.ndarray) -> tuple[bytes, float]:
-    found = geometry.fit(xml, gray)
-    return found.xml, found.iou

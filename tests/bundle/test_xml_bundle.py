@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from bundle import model, store
 from bundle.cli import bundle
@@ -31,6 +31,13 @@ def copy(boxes, tmp_path):
 @pytest.fixture
 def red(encoded):
     return encoded(Image.new("RGB", (20, 10), "red"), "PNG")
+
+
+@pytest.fixture
+def outline(encoded):
+    picture = Image.new("RGB", (512, 400), "white")
+    ImageDraw.Draw(picture).polygon([(100, 50), (400, 80), (300, 350)], outline="black", width=3)
+    return encoded(picture, "PNG")
 
 
 def expect(copy, resign, **new):
@@ -76,10 +83,21 @@ def test_least_probability_below_the_bound_is_not_sure(xml_parts, tmp_path, red)
     assert not opened.convert(opened.prepare(red)).sure
 
 
-def test_drawing_is_svg_and_has_an_overlap(drawing, red):
+def test_drawing_is_svg_and_is_valid_with_and_without_the_fit(drawing, outline):
     opened = model.open(drawing, "onnx")
-    found = opened.convert(opened.prepare(red))
-    assert (opened.suffix, found.valid, 0 <= found.iou <= 1) == (".svg", True, True)
+    found = [opened.convert(opened.prepare(outline), fit=fit) for fit in (True, False)]
+    assert (opened.suffix, [one.valid for one in found]) == (".svg", [True, True])
+
+
+def test_drawing_that_does_not_cover_its_picture_is_not_sure(drawing_parts, tmp_path, red):
+    sure = drawing_parts.sure.model_copy(update={"score": 0.0, "least": 0.0, "iou": 0.9})
+    opened = model.open(write(tmp_path, replace(drawing_parts, sure=sure)), "onnx")
+    assert not opened.convert(opened.prepare(red)).sure
+
+
+def test_drawing_is_fitted_to_no_more_pixels_than_are_needed(drawing, encoded):
+    opened = model.open(drawing, "onnx")
+    assert opened.prepare(encoded(Image.new("RGB", (3000, 1500)), "PNG")).fine.shape == (500, 1000, 3)
 
 
 def test_document_that_time_cut_short_is_valid_and_not_sure(slow, red):
