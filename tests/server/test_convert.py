@@ -4,11 +4,14 @@ import base64
 import io
 import json
 import time
+from dataclasses import replace
 
 import pytest
+import requests
 from PIL import Image
 
 from bundle import model
+from bundle.write import write
 
 PICTURE = {"Content-Type": "image/png"}
 
@@ -256,3 +259,30 @@ def test_v2_takes_pixels(client, wanted):
     tensor = {"name": "pixels", "datatype": "UINT8", "shape": [1, 8, 8, 3], "data": [pixels]}
     answer = client.post("/v2/models/boxes/infer", json={"inputs": [tensor], "outputs": [{"name": "xml"}]})
     assert answer.json["outputs"][0]["data"] == [wanted["xml"]]
+
+
+# ---- operation -----------------------------------------------------------------------------
+
+
+def test_metrics_and_log_have_the_stages_of_a_conversion(start, boxes, tiny, red):
+    with start(boxes, tiny, log="json") as server:
+        for path in ("/convert", "/classify"):
+            assert requests.post(server.url + path, data=red, headers=PICTURE, timeout=10).ok
+        metrics = requests.get(server.url + "/metrics", timeout=10).text
+        (line,) = [line for line in server.log.read_text().splitlines() if '"/convert"' in line]
+    for stage in ("decode", "queue", "engine"):
+        assert f'imago_{stage}_seconds_count{{model="boxes"}} 1.0' in metrics
+    assert 'imago_batch_size_count{model="boxes"} 1.0' in metrics
+    assert {"decode_ms", "queue_ms", "engine_ms"} <= json.loads(line).keys()
+
+
+def test_new_version_is_taken(start, boxes, xml_parts, tmp_path, red, admin, admin_file, move):
+    link, newer = tmp_path / "boxes", write(tmp_path / "newer", replace(xml_parts, most_tokens=50))
+    link.symlink_to(boxes)
+
+    with start(link, admin_keys=admin_file) as server:
+        move(link, newer)
+        told = requests.post(f"{server.url}/models/boxes/reload", headers=admin, timeout=10)
+        assert told.json()["changed"] is True
+        answer = requests.post(server.url + "/convert", data=red, headers=PICTURE, timeout=10).json()
+        assert answer["model"]["id"][:8] == newer.name[-8:]
