@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -286,3 +287,16 @@ def test_new_version_is_taken(start, boxes, xml_parts, tmp_path, red, admin, adm
         assert told.json()["changed"] is True
         answer = requests.post(server.url + "/convert", data=red, headers=PICTURE, timeout=10).json()
         assert answer["model"]["id"][:8] == newer.name[-8:]
+
+
+def test_many_at_once_get_the_documents_that_each_gets_alone(start, boxes, drawing, encoded):
+    pictures = [encoded(Image.new("RGB", (9, 9), color), "PNG") for color in ("red", "lime", "blue", "white", "black")]
+    ways = [(path, at) for path in ("/models/boxes/convert", "/models/drawing/convert") for at in range(5)]
+
+    def ask(way):
+        path, at = way
+        return requests.post(server.url + path, data=pictures[at], headers=PICTURE, timeout=20).json()["xml"]
+
+    with start(boxes, drawing, engine_threads=4) as server, ThreadPoolExecutor(8) as pool:
+        alone = [ask(way) for way in ways]
+        assert list(pool.map(ask, ways * 10)) == alone * 10
