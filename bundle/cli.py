@@ -10,7 +10,7 @@ from bundle import model, store
 from bundle import pull as remote
 from bundle.engine import CHOICES, Choice
 from bundle.errors import BundleError
-from bundle.manifest import Manifest
+from bundle.manifest import ClassifierManifest, Manifest, XmlManifest
 
 a_path = click.Path(path_type=Path)
 
@@ -29,7 +29,7 @@ def show(path: Path, as_json: bool) -> None:
     if as_json:
         click.echo(manifest.model_dump_json(indent=2))
         return
-    for key, value in _summary(manifest, store.read_labels(path)).items():
+    for key, value in _summary(manifest, path).items():
         click.echo(f"{key:<12} {value}")
 
 
@@ -56,9 +56,7 @@ def list_(root: str, as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=2))
         return
     for row in rows:
-        click.echo(
-            row.get("error") or f"{row['path']}  {row['kind']}, {row['labels']} labels, {_percent(row['metrics'])}"
-        )
+        click.echo(row.get("error") or _line(row))
     if not rows:
         click.echo(f"{root}: no bundles; `imago train classifier` makes one", err=True)
 
@@ -92,7 +90,7 @@ def push(path: Path, uri: str, latest: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def diff(old: Path, new: Path, as_json: bool) -> None:
     """What differs from bundle OLD to bundle NEW; exit status 1 where something does."""
-    first, second = ({**_flat(store.read_manifest(path)), **_label_lines(path)} for path in (old, new))
+    first, second = (_flat(store.read_manifest(path)) | _label_lines(path) for path in (old, new))
     changes = [
         {"what": key, "old": first.get(key), "new": second.get(key)}
         for key in sorted(first.keys() | second.keys())
@@ -122,24 +120,54 @@ def _remote_rows(root: str) -> list[dict[str, Any]]:
 
 
 def _columns(manifest: Manifest) -> dict[str, Any]:
-    return manifest.model_dump(mode="json", include={"name", "id", "kind", "labels", "metrics"})
+    return manifest.model_dump(mode="json", include={"name", "id", "kind", "labels", "vocabulary", "metrics"})
 
 
-def _summary(manifest: Manifest, labels: tuple[str, ...]) -> dict[str, str]:
-    spec, training = manifest.preprocess, manifest.training
-    shown = ", ".join(labels[:12]) + (f", ... ({len(labels)} in all)" if len(labels) > 12 else "")
+def _summary(manifest: Manifest, path: Path) -> dict[str, str]:
+    spec = manifest.preprocess
     size = sum(file.size for file in manifest.files.values())
     return {
         "name": manifest.name,
         "id": manifest.id,
-        "kind": f"{manifest.kind}, {'several labels' if manifest.scores == 'sigmoid' else 'one label'} a picture",
-        "labels": shown,
+        **(_about_xml(manifest) if manifest.kind == "xml" else _about_labels(manifest, store.read_labels(path))),
         "input": f"{spec.width} x {spec.height} RGB, {spec.resize}",
-        "source": f"model.{manifest.source}",
-        "trained": f"{training.backbone}, head {training.head}, {training.photos} photos" if training else "elsewhere",
-        "metrics": _percent(manifest.metrics),
+        "metrics": _metrics(manifest.kind, manifest.metrics),
         "files": f"{len(manifest.files)}, {size / 1e6:.1f} MB",
     }
+
+
+def _about_labels(manifest: ClassifierManifest, labels: tuple[str, ...]) -> dict[str, str]:
+    training = manifest.training
+    return {
+        "kind": f"classifier, {'several labels' if manifest.scores == 'sigmoid' else 'one label'} a picture",
+        "labels": ", ".join(labels[:12]) + (f", ... ({len(labels)} in all)" if len(labels) > 12 else ""),
+        "source": f"model.{manifest.source}",
+        "trained": f"{training.backbone}, head {training.head}, {training.photos} photos" if training else "elsewhere",
+    }
+
+
+def _about_xml(manifest: XmlManifest) -> dict[str, str]:
+    training, sure = manifest.training, manifest.sure
+    low, high = (f"{100 * edge:.2f}" for edge in sure.interval)
+    return {
+        "kind": "xml, a document a picture",
+        "schema": f"schema.rng, {manifest.vocabulary} tokens, {manifest.most_tokens} a document at most",
+        "sure": f"{100 * sure.wrong:.2f} % wrong ({low} to {high}) of those that are sure, on {sure.pictures} pictures",
+        "source": "model.keras" if manifest.source == "keras" else "encoder.onnx and step.onnx",
+        "trained": f"encoder {training.encoder}, {training.pairs} pairs" if training else "elsewhere",
+    }
+
+
+def _line(row: dict[str, Any]) -> str:
+    what = f"{row['labels']} labels" if row["kind"] == "classifier" else f"{row['vocabulary']} tokens"
+    return f"{row['path']}  {row['kind']}, {what}, {_metrics(row['kind'], row['metrics'])}"
+
+
+def _metrics(kind: str, metrics: dict[str, float]) -> str:
+    """Those of XML are no percentages, or not all of them."""
+    if kind == "classifier" or not metrics:
+        return _percent(metrics)
+    return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
 
 
 def _percent(metrics: dict[str, float]) -> str:
@@ -160,4 +188,6 @@ def _flat(manifest: Manifest) -> dict[str, Any]:
 
 
 def _label_lines(path: Path) -> dict[str, str]:
+    if not (path / "labels.txt").exists():
+        return {}
     return {f"label {number}": label for number, label in enumerate(store.read_labels(path), start=1)}

@@ -108,6 +108,12 @@ def preprocess(image: Image.Image, spec: Preprocess) -> np.ndarray:
     return _array(sheet)
 
 
+def whole(image: Image.Image, most: int) -> np.ndarray:
+    """uint8 (h, w, 3), as it was decoded; averaged down by a whole number where a side is longer than `most`."""
+    factor = -(-max(image.size) // most)
+    return _array(image.reduce(factor) if factor > 1 else image)
+
+
 @contextmanager
 def _refusing() -> Iterator[None]:
     try:

@@ -50,30 +50,79 @@ class Training(Contract):
     versions: dict[str, str]
 
 
-class Manifest(Contract):
+class XmlTraining(Contract):
+    """The same of a model that makes XML."""
+
+    encoder: str  # own, or frozen:BACKBONE
+    weights_sha256: Digest | None  # of the frozen encoder
+    seed: int
+    data_sha256: Digest  # over the digests of pictures, documents and schema
+    pairs: int = Field(ge=1)
+    versions: dict[str, str]
+
+
+class Sure(Contract):
+    """From where on an answer counts as sure, and how often such answers were wrong when that was measured."""
+
+    score: float = Field(ge=0, le=1)  # the mean probability of the tokens is at least this
+    least: float = Field(ge=0, le=1)  # and so is the smallest of them this
+    iou: float | None = Field(ge=0, le=1)  # and, of drawings, the XML drawn again against the picture this
+    wrong: float = Field(ge=0, le=1)  # share of the sure answers
+    interval: tuple[float, float]  # around it
+    pictures: int = Field(ge=0)
+
+
+class _Any(Contract):
+    """What manifests of both kinds say."""
+
     format: Literal["imago-bundle-1"]
     id: Digest
     name: str = Field(pattern=NAME.pattern)
-    kind: Literal["classifier"]
-    source: Literal["keras", "onnx"]  # which of the two files is the truth
+    source: Literal["keras", "onnx"]  # which of the files is the truth
     preprocess: Preprocess
+    metrics: dict[str, float]  # measured through the exported model
+    files: dict[RelativePath, File]
+
+    def _check_files(self, wanted: set[str]) -> None:
+        if missing := (wanted | {"golden/expected.json"}) - self.files.keys():
+            raise ValueError(f"files: {', '.join(sorted(missing))} missing")
+
+
+class ClassifierManifest(_Any):
+    kind: Literal["classifier"]
     scores: Literal["softmax", "sigmoid"]
     labels: int = Field(ge=1)
     thresholds: tuple[float, ...]  # sigmoid: one a label, `present` from there on; softmax: none
     training: Training | None  # None: made elsewhere and imported
-    metrics: dict[str, float]  # measured through the exported model
     tolerance: float = Field(gt=0)  # how far a golden score may be off
-    files: dict[RelativePath, File]
 
     @model_validator(mode="after")
-    def _agrees(self) -> "Manifest":
+    def _agrees(self) -> "ClassifierManifest":
         wanted = self.labels if self.scores == "sigmoid" else 0
         if len(self.thresholds) != wanted:
             raise ValueError(f"thresholds: {len(self.thresholds)} found, {wanted} wanted for {self.scores}")
-        missing = {"model.onnx", "labels.txt", "golden/expected.json", f"model.{self.source}"} - self.files.keys()
-        if missing:
-            raise ValueError(f"files: {', '.join(sorted(missing))} missing")
+        self._check_files({"model.onnx", "labels.txt", f"model.{self.source}"})
         return self
+
+
+class XmlManifest(_Any):
+    """A golden picture's tokens are the recorded ones or they are wrong, so there is no tolerance."""
+
+    kind: Literal["xml"]
+    vocabulary: int = Field(ge=1)  # tokens in the schema's table, the one before every document counted too
+    most_tokens: int = Field(ge=1)  # of a document
+    sure: Sure
+    training: XmlTraining | None
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "XmlManifest":
+        keras = {"model.keras"} if self.source == "keras" else set()
+        self._check_files({"schema.rng", "encoder.onnx", "step.onnx"} | keras)
+        return self
+
+
+Manifest = ClassifierManifest | XmlManifest
+KINDS: dict[str, type[Manifest]] = {"classifier": ClassifierManifest, "xml": XmlManifest}
 
 
 class Golden(Contract):
@@ -87,6 +136,17 @@ class Expected(Contract):
     """golden/expected.json: file name -> what it must give."""
 
     pictures: dict[RelativePath, Golden]
+
+
+class GoldenXml(Contract):
+    """The same of a model that makes XML."""
+
+    input_sha256: Digest
+    output: tuple[int, ...]  # the document's tokens
+
+
+class ExpectedXml(Contract):
+    pictures: dict[RelativePath, GoldenXml]
 
 
 AnyContract = TypeVar("AnyContract", bound=Contract)
@@ -113,3 +173,15 @@ def parse(wanted: type[AnyContract], data: bytes, where: str) -> AnyContract:
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         message = first["msg"].removeprefix("Value error, ")
         raise BundleError(f"{where}: {at + ': ' if at else ''}{message}{more}; write the bundle again") from None
+
+
+def parse_manifest(data: bytes, where: str) -> Manifest:
+    """A manifest, of the kind that it says it is. Raises BundleError."""
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError):
+        content = None  # which the parser below finds words for
+    kind = content.get("kind") if isinstance(content, dict) else None
+    if kind is not None and kind not in tuple(KINDS):
+        raise BundleError(f"{where}: kind: Input should be {' or '.join(map(repr, KINDS))}; write the bundle again")
+    return parse(KINDS[kind or "classifier"], data, where)

@@ -1,13 +1,15 @@
-"""The one path a picture takes: the server, `imago predict`, evaluation and export checks all go through a Model."""
+"""The one path a picture takes: the server, `imago predict`, evaluation and export checks all go through a Model or an XmlModel."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
 
 from bundle import engine, golden, image, store
-from bundle.manifest import Manifest
+from bundle.manifest import ClassifierManifest, XmlManifest
+from bundle.xml import model as xml
+from bundle.xml.model import XmlModel
 
 
 class Label(TypedDict, total=False):
@@ -18,10 +20,10 @@ class Label(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A loaded bundle."""
+    """A loaded bundle of a classifier."""
 
     directory: Path
-    manifest: Manifest
+    manifest: ClassifierManifest
     labels: tuple[str, ...]
     engine: engine.Engine
     warnings: tuple[str, ...]  # of the golden check: right answers from slightly other pixels
@@ -53,9 +55,11 @@ class Model:
         return [{"label": self.labels[at], "probability": float(row[at])} for at in order[:top]]
 
 
-def open(directory: Path, choice: engine.Choice = "auto") -> Model:
+def open(directory: Path, choice: engine.Choice = "auto") -> Model | XmlModel:
     """Verifies every byte, loads the engine, replays the golden pictures. Raises BundleError."""
     manifest = store.verify(directory)
+    if manifest.kind == "xml":
+        return _open_xml(directory, manifest, choice)
     loaded = engine.load(directory, manifest, choice)
     warnings = golden.replay(directory, manifest, loaded.run)
     return Model(
@@ -65,3 +69,10 @@ def open(directory: Path, choice: engine.Choice = "auto") -> Model:
         engine=loaded,
         warnings=tuple(warnings),
     )
+
+
+def _open_xml(directory: Path, manifest: XmlManifest, choice: engine.Choice) -> XmlModel:
+    loaded = engine.load_xml(directory, manifest, choice)
+    codec, decoder = xml.load(directory, manifest, loaded)
+    opened = XmlModel(directory=directory, manifest=manifest, codec=codec, engine=loaded, decoder=decoder, warnings=())
+    return replace(opened, warnings=tuple(golden.replay(directory, manifest, opened.run)))

@@ -11,10 +11,12 @@ from typing import Any
 import click
 import numpy as np
 
-from bundle import model
+from bundle import model, predict_xml
 from bundle.engine import CHOICES, Choice, cores
 from bundle.errors import DataError, PictureError
 from bundle.model import Model
+from bundle.predict_xml import failed
+from bundle.xml.model import XmlModel
 
 # In a folder these count as pictures; a file named on the command line always does.
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".heic", ".heif"}
@@ -26,22 +28,44 @@ CHUNK = 64
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--top", type=click.IntRange(1, 1000), default=5, show_default=True, help="How many labels a picture gets."
-)
+@click.option("--top", type=click.IntRange(1, 1000), help="How many labels a picture gets; 5 where nothing is said.")
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV: file, rank, label, probability, error.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="XML goes here, not beside the pictures.")
+@click.option("--force", is_flag=True, default=None, help="Write over XML that is there.")
+@click.option("--beam", type=click.IntRange(1, 8), help="Documents looked at side by side; 1 where nothing is said.")
+@click.option(
+    "--fit/--no-fit", default=None, help="Fit a drawing's coordinates to the picture; done where nothing is said."
+)
 @click.option("--engine", type=click.Choice(CHOICES), default="auto", show_default=True, help="What runs the model.")
-def predict(bundle: Path, pictures: tuple[Path, ...], top: int, form: str | None, engine: Choice) -> None:
+def predict(bundle: Path, pictures: tuple[Path, ...], form: str | None, engine: Choice, **more: Any) -> None:
     """Classifies PICTURES (files, and folders with all pictures in them) with the bundle at BUNDLE.
 
+    With a bundle that makes XML writes NAME.xml (NAME.svg where that is what it makes) for each.
     Exit status 0: all were read; 1: some could not be, each says why.
     """
     paths = list(expand(pictures))
     opened = model.open(bundle, engine)
+    said = {name: value for name, value in more.items() if value is not None}
+    if isinstance(opened, XmlModel):
+        _refuse(said, {"top"}, "for bundles that classify")
+        results = predict_xml.run(opened, paths, form=form, progress=_with_progress, **said)
+    else:
+        _refuse(said, {"out", "force", "beam", "fit"}, "for bundles that make XML")
+        results = _classified(opened, paths, form, said.get("top", 5))
+    sys.exit(1 if any("error" in result for result in results) else 0)
+
+
+def _refuse(said: dict[str, Any], others: set[str], words: str) -> None:
+    """An option that would do nothing is a mistake."""
+    if wrong := sorted(said.keys() & others):
+        raise click.UsageError(f"--{wrong[0]} is {words}; this one does not")
+
+
+def _classified(opened: Model, paths: list[Path], form: str | None, top: int) -> list[dict[str, Any]]:
     results = list(_with_progress((_result(opened, path, row, top) for path, row in rows(opened, paths)), len(paths)))
     {"json": _print_json, "csv": _print_csv, None: _print_table}[form](opened, results)
-    sys.exit(1 if any("error" in result for result in results) else 0)
+    return results
 
 
 def expand(arguments: Iterable[Path]) -> Iterator[Path]:
@@ -87,9 +111,7 @@ def _scores(opened: Model, pool: ThreadPoolExecutor, pictures: list[np.ndarray])
 def _result(opened: Model, path: Path, row: np.ndarray | PictureError | OSError, top: int) -> dict[str, Any]:
     if isinstance(row, np.ndarray):
         return {"file": str(path), "predictions": opened.answer(row, top)}
-    if isinstance(row, PictureError):
-        return {"file": str(path), "error": {"code": row.code, "detail": str(row)}}
-    return {"file": str(path), "error": {"code": "unreadable", "detail": f"cannot be read: {row.strerror}"}}
+    return failed(path, row)
 
 
 def _with_progress(results: Iterator[dict[str, Any]], total: int) -> Iterator[dict[str, Any]]:

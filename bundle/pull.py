@@ -13,7 +13,7 @@ from typing import Any
 
 from bundle import cache, store
 from bundle.errors import BundleError, Unreachable
-from bundle.manifest import Manifest, bundle_id, parse
+from bundle.manifest import Manifest, bundle_id, parse_manifest
 from bundle.storage import Missing, Place, again, client, names, place, read, save, write
 
 FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}-[0-9a-f]{8}")
@@ -153,7 +153,7 @@ def _pinned(s3: Any, source: Place) -> Place:
 def _checked(content: bytes, source: Place) -> Manifest:
     """Its id is the content's, and the folder's name is its own."""
     where = f"{source}/manifest.json"
-    manifest = parse(Manifest, content, where)
+    manifest = parse_manifest(content, where)
     if (
         bundle_id(manifest.model_dump(mode="json")) != manifest.id
         or source.name != f"{manifest.name}-{manifest.id[:8]}"

@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 from bundle.errors import BundleError
-from bundle.manifest import Manifest, bundle_id, parse
+from bundle.manifest import Manifest, bundle_id, parse_manifest
 
 # Checked before anything is read: a manifest or label file is never this large.
 MAX_TEXT_BYTES = 16 << 20
@@ -17,7 +17,7 @@ def read_manifest(directory: Path) -> Manifest:
     if not directory.is_dir():
         raise BundleError(f"{directory}: no such bundle directory; `imago bundle list DIR` shows what is there")
     path = directory / "manifest.json"
-    manifest = parse(Manifest, read_file(directory, "manifest.json"), str(path))
+    manifest = parse_manifest(read_file(directory, "manifest.json"), str(path))
     found = bundle_id(manifest.model_dump(mode="json"))
     if found != manifest.id:
         raise BundleError(f"{path}: id is {manifest.id[:8]} but the content gives {found[:8]}; fetch the bundle again")
@@ -41,8 +41,7 @@ def verify(directory: Path) -> Manifest:
             raise BundleError(f"{directory / path}: its content was changed (sha256 differs); fetch the bundle again")
     if wanted:
         raise BundleError(f"{directory / min(wanted)}: missing; fetch the bundle again")
-    labels = read_labels(directory)
-    if len(labels) != manifest.labels:
+    if manifest.kind == "classifier" and len(labels := read_labels(directory)) != manifest.labels:
         raise BundleError(
             f"{directory / 'labels.txt'}: {len(labels)} labels, {manifest.labels} wanted by manifest.json; write the bundle again"
         )

@@ -7,18 +7,21 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bundle import golden, model, store
-from bundle.engine import onnx_cpu
+from bundle.engine import onnx_cpu, onnx_xml
 from bundle.errors import BundleError
 from bundle.image import Preprocess
-from bundle.manifest import NAME, Manifest, Training, bundle_id, canonical
+from bundle.manifest import NAME, Manifest, Sure, Training, XmlTraining, bundle_id, canonical
+from bundle.xml import schema
+from bundle.xml.codec import Codec
+from bundle.xml.decode import Decoder
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """All that makes a bundle, before it has an id."""
+    """All that makes a classifier's bundle, before it has an id."""
 
     name: str
     source: Literal["keras", "onnx"]
@@ -33,7 +36,23 @@ class Parts:
     pictures: Mapping[str, bytes]  # golden: file name -> what a client would send
 
 
-def write(root: Path, parts: Parts) -> Path:
+@dataclass(frozen=True, kw_only=True)
+class XmlParts:
+    """The same of a bundle that makes XML."""
+
+    name: str
+    source: Literal["keras", "onnx"]
+    preprocess: Preprocess
+    schema: bytes
+    most_tokens: int
+    sure: Sure
+    training: XmlTraining | None
+    metrics: dict[str, float]
+    models: Mapping[str, bytes]  # encoder.onnx, step.onnx, and model.keras where that is the source
+    pictures: Mapping[str, bytes]
+
+
+def write(root: Path, parts: Parts | XmlParts) -> Path:
     """The new bundle's directory, `root`/NAME-ID8; one that is already there is kept. Raises BundleError."""
     if not NAME.fullmatch(parts.name):
         raise BundleError(
@@ -49,35 +68,64 @@ def write(root: Path, parts: Parts) -> Path:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _fill(directory: Path, parts: Parts) -> Manifest:
-    engine = onnx_cpu.load(parts.models["model.onnx"], parts.preprocess, len(parts.labels))
-    expected = golden.record(parts.pictures, parts.preprocess, engine.run)
-    files = {
-        **parts.models,
-        "labels.txt": "".join(f"{label}\n" for label in parts.labels).encode(),
-        **{f"golden/{name}": data for name, data in parts.pictures.items()},
-        "golden/expected.json": canonical(expected.model_dump(mode="json")),
-    }
+def _fill(directory: Path, parts: Parts | XmlParts) -> Manifest:
+    own, files = _classifier(parts) if isinstance(parts, Parts) else _xml(parts)
+    files = {**parts.models, **files, **{f"golden/{name}": data for name, data in parts.pictures.items()}}
     content = {
         "format": "imago-bundle-1",
         "name": parts.name,
-        "kind": "classifier",
         "source": parts.source,
         "preprocess": parts.preprocess.model_dump(mode="json"),
-        "scores": parts.scores,
-        "labels": len(parts.labels),
-        "thresholds": [float(threshold) for threshold in parts.thresholds],
         "training": parts.training and parts.training.model_dump(mode="json"),
         "metrics": {name: float(value) for name, value in parts.metrics.items()},
-        "tolerance": float(parts.tolerance),
         "files": {
             path: {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)} for path, data in files.items()
         },
+        **own,
     }
     content["id"] = bundle_id(content)
     for path, data in {**files, "manifest.json": canonical(content)}.items():
         _write_file(directory / path, data)
     return store.read_manifest(directory)
+
+
+def _classifier(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """What only manifests of this kind say, and the files that are made here."""
+    engine = onnx_cpu.load(parts.models["model.onnx"], parts.preprocess, len(parts.labels))
+    expected = golden.record(parts.pictures, parts.preprocess, engine.run)
+    own = {
+        "kind": "classifier",
+        "scores": parts.scores,
+        "labels": len(parts.labels),
+        "thresholds": [float(threshold) for threshold in parts.thresholds],
+        "tolerance": float(parts.tolerance),
+    }
+    return own, {
+        "labels.txt": "".join(f"{label}\n" for label in parts.labels).encode(),
+        "golden/expected.json": canonical(expected.model_dump(mode="json")),
+    }
+
+
+def _xml(parts: XmlParts) -> tuple[dict[str, Any], dict[str, bytes]]:
+    codec = Codec(schema.parse(parts.schema, "schema.rng"))
+    tokens = len(codec.automaton.tokens)
+    engine = onnx_xml.load(parts.models["encoder.onnx"], parts.models["step.onnx"], parts.preprocess, tokens)
+    decoder = Decoder(engine.encode, engine.step, codec, parts.most_tokens)
+    expected = golden.record_xml(
+        parts.pictures,
+        parts.preprocess,
+        lambda pixels: [codec.tokens(decoder.decode(one).events) for one in pixels],
+    )
+    own = {
+        "kind": "xml",
+        "vocabulary": tokens,
+        "most_tokens": parts.most_tokens,
+        "sure": parts.sure.model_dump(mode="json"),
+    }
+    return own, {
+        "schema.rng": parts.schema,
+        "golden/expected.json": canonical(expected.model_dump(mode="json")),
+    }
 
 
 def _publish(temporary: Path, target: Path, manifest: Manifest) -> Path:

@@ -73,7 +73,7 @@ def _v1() -> list[Route]:
                 method="POST",
                 path=f"{path}:predict",
                 tag=V1,
-                summary=f"Rows of scores, in the order of the labels{which}",
+                summary=f"Rows of scores, in the order of the labels, or documents{which}",
                 bodies={JSON: "V1Request"},
                 good={JSON: "V1Answer"},
                 errors=_PREDICT,
@@ -99,7 +99,7 @@ def _v2() -> list[Route]:
                 method="POST",
                 path=f"{path}/infer",
                 tag=V2,
-                summary="Scores and best labels; the tensors in JSON, or in bytes behind it (binary extension)",
+                summary="Scores and best labels, or documents; the tensors in JSON, or in bytes behind it (binary extension)",
                 bodies={JSON: "V2Request", "application/octet-stream": ""},
                 good={JSON: "V2Answer", "application/octet-stream": ""},
                 errors=_PREDICT,
@@ -137,15 +137,24 @@ def _repository() -> list[Route]:
 
 
 def _post(path: str, tag: str, summary: str, **more: Any) -> Route:
-    about = {"good": {JSON: "Answer"}, "bodies": _BODIES, "errors": _PICTURES, "query": ("top",)}
+    about = {"bodies": _BODIES, "errors": _PICTURES}
     return Route(method="POST", path=path, tag=tag, summary=summary, **{**about, **more})
 
 
+_LABELS: dict[str, Any] = {"good": {JSON: "Answer"}, "errors": {**_PICTURES, **_UNKNOWN}, "query": ("top",)}
+_XML: dict[str, Any] = {
+    "good": {JSON: "Converted", "application/xml": "", "image/svg+xml": "", "text/event-stream": ""},
+    "errors": {**_PICTURES, **_UNKNOWN, 406: ("not-acceptable",)},
+    "query": ("beam", "fit", "stream"),
+}
+_ANY = ("top", "beam", "fit")
 _SAGEMAKER_BODIES = {**_BODIES, "application/x-image": "", JSON: "Instances"}
 
 _ROUTES: tuple[Route, ...] = (
-    _post("/classify", OWN, "The labels of one or many pictures, by the first model"),
-    _post("/models/{name}/classify", OWN, "The labels, by the model of that name", errors={**_PICTURES, **_UNKNOWN}),
+    _post("/classify", OWN, "The labels of one or many pictures, by the first model that classifies", **_LABELS),
+    _post("/models/{name}/classify", OWN, "The labels, by the model of that name", **_LABELS),
+    _post("/convert", OWN, "The XML of one or many pictures, by the first model that makes some", **_XML),
+    _post("/models/{name}/convert", OWN, "The XML, by the model of that name", **_XML),
     Route(
         method="GET",
         path="/",
@@ -154,12 +163,23 @@ _ROUTES: tuple[Route, ...] = (
         good={"text/html": "", JSON: "Alive"},
     ),
     _post(
-        "/", OWN, "The page's own form: HTML for a browser, JSON for a program", good={JSON: "Answer", "text/html": ""}
+        "/",
+        OWN,
+        "The page's own form: HTML for a browser, JSON for a program",
+        good={JSON: "Either", "text/html": ""},
+        query=_ANY,
     ),
     *_v1(),
     *_v2(),
     _get("/ping", SAGEMAKER, "Ready to answer", "Ready", {503: ()}),
-    _post("/invocations", SAGEMAKER, "As /classify, by the first model", bodies=_SAGEMAKER_BODIES),
+    _post(
+        "/invocations",
+        SAGEMAKER,
+        "As /classify or /convert, by the first model",
+        bodies=_SAGEMAKER_BODIES,
+        good={JSON: "Either"},
+        query=_ANY,
+    ),
     _get("/healthz", OPERATION, "Alive: the engine threads run", "Live", {503: ()}),
     _get("/readyz", OPERATION, "Loaded, checked and not going down", "Ready", {503: ()}),
     _get("/version", OPERATION, "Imago's version and the models' ids", "Version", {}),

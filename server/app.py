@@ -1,19 +1,15 @@
 """The Flask application, and the table from errors to answers."""
 
-import logging
 import time
 from typing import Any
 
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
-from bundle.errors import ImagoError
-from server import admin, form, health, openapi, operation, plain, routes, sagemaker, sources, trace, v1, v2
+from server import admin, convert, form, health, openapi, operation, plain, routes, sagemaker, sources, trace, v1, v2
 from server.config import Config
-from server.errors import STATUS, problem, shape
+from server.errors import failure, shape
 from server.models import Models
-
-log = logging.getLogger("imago.server")
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -34,7 +30,7 @@ def create_app(config: Config, models: Models) -> Flask:
     app.url_map.merge_slashes = False  # two slashes are another path, and no redirect
     app.extensions["imago"] = models
     sources.install(app, config)
-    for room in (form, routes, health, admin, v1, v2, sagemaker, openapi):
+    for room in (form, routes, convert, health, admin, v1, v2, sagemaker, openapi):
         app.register_blueprint(room.blueprint)
     app.before_request(_begin)
     operation.install(app, config, models)
@@ -57,19 +53,14 @@ def _end(response: Response) -> Response:
 
 
 def _error(error: Exception) -> Response:
-    """Ours by the table; anything else is our own fault: a trace for the log, none for the client."""
-    request_id = request.environ["imago.request_id"]
-    if isinstance(error, ImagoError) and type(error) in STATUS:
-        return _answer(problem(error, request_id))
-    log.exception("unexpected error %s", request_id)
-    return _answer(shape(500, "internal", "something went wrong on the server; its log has the request id", request_id))
+    return _answer(failure(error, request.environ["imago.request_id"]))
 
 
 def _http_error(error: HTTPException) -> Response:
     """Werkzeug's own (404, 405, 413, ...) in the same shape."""
     status = error.code or 500
     sentences = {
-        404: f"nothing is at {request.path[:80]}; POST pictures to /classify, or open / in a browser",
+        404: f"nothing is at {request.path[:80]}; POST pictures to /classify or /convert, or open / in a browser",
         405: f"{request.method} is not for {request.path[:80]}; wanted {', '.join(getattr(error, 'valid_methods', None) or [])}",
         413: f"the body is too large or has too many parts; at most {_limit_mb()} MB wanted, send fewer or smaller pictures",
     }

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from bundle import store
 from bundle.engine import Choice, cores
 from bundle.errors import ImagoError
 from server import allow
@@ -26,7 +27,7 @@ class Config(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     bundle: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="bundles to serve, directories or s3:// URIs, separated by commas; none: the embedded default"
+        (), description="bundles to serve, directories or s3:// URIs, separated by commas; none: the embedded defaults"
     )
     bundle_cache: str = Field(
         "", description="where bundles from s3:// are kept; none: imago/bundles in the user's cache folder"
@@ -137,7 +138,7 @@ class Config(BaseSettings):
 
     @property
     def bundles(self) -> tuple[str, ...]:
-        return self.bundle or (str(embedded()),)
+        return self.bundle or tuple(map(str, embedded()))
 
 
 def read(**flags: Any) -> Config:
@@ -174,12 +175,12 @@ def table() -> list[tuple[str, str, str, str, str]]:
     return rows
 
 
-def embedded() -> Path:
-    """The default bundle, part of the package: garment pattern pieces."""
+def embedded() -> list[Path]:
+    """The default bundles, part of the package: of garment pattern pieces. What classifies comes first."""
     folder = Path(str(resources.files("server"))) / "bundles"
-    found = sorted(path for path in folder.iterdir() if (path / "manifest.json").is_file()) if folder.is_dir() else []
+    found = store.find(folder) if folder.is_dir() else []
     if not found:
         raise ConfigError(
             "this installation has no default bundle; name one with --bundle, or make it with: make bundles"
         )
-    return found[0]
+    return sorted(found, key=lambda path: store.read_manifest(path).kind)

@@ -4,6 +4,8 @@ import io
 import logging
 import socket
 import time
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from gunicorn.http import wsgi
@@ -15,6 +17,10 @@ log = logging.getLogger("imago.server")
 
 # As a number: or-ing the flags of the module makes an object of an enumeration each time.
 DONTWAIT, PEEK = int(socket.MSG_DONTWAIT), int(socket.MSG_PEEK)
+
+
+# Of an answer that is made piece by piece, what may wait for its client before another piece is made.
+MOST_WAITING = 1 << 20
 
 
 class Connection:
@@ -33,6 +39,9 @@ class Connection:
         self.events = 0  # that the loop waits for, of selectors.EVENT_*
         self.keep = False  # open for another request
         self.out = memoryview(b"")  # of an answer, what the socket has not taken yet
+        self.pieces: deque[bytes] = deque()  # behind it, of an answer that is made piece by piece
+        self.pour: Callable[[], None] = _nobody  # tells the loop of a piece
+        self.cut = False  # its client reads so slowly that it gets no more of it
 
     def enter(self, state: str, patience_s: float) -> None:
         self.state, self.since = state, time.monotonic()
@@ -51,6 +60,18 @@ class Connection:
         except OSError:
             return b""
 
+    @property
+    def waiting(self) -> int:
+        """Bytes of an answer that the client has not taken yet."""
+        return len(self.out) + sum(map(len, tuple(self.pieces)))
+
+    def flush(self) -> bool:
+        """Whether the socket took all that waits. Raises OSError."""
+        while self.out or self.pieces:
+            if not self.send(self.out or self.pieces.popleft()):
+                return False
+        return True
+
     def send(self, data: bytes | memoryview) -> bool:
         """Whether the socket took all of it at once; what it did not take is then in `out`. Raises OSError."""
         try:
@@ -59,6 +80,10 @@ class Connection:
             sent = 0
         self.out = memoryview(data)[sent:]
         return not self.out
+
+
+def _nobody() -> None:
+    pass
 
 
 class Sheet:
@@ -70,25 +95,31 @@ class Sheet:
     def sendall(self, data: bytes) -> None:
         self.written += data
 
+    def take(self) -> bytes:
+        """What was written since the last time."""
+        data, self.written = bytes(self.written), bytearray()
+        return data
+
 
 def serve(app: Any, connection: Connection, cfg: Any, *, closing: bool, start: float) -> None:
-    """Answers a whole request, in a thread; what its client is too slow to read is left in `out`."""
-    connection.keep = False
+    """Answers a whole request, in a thread; what its client is too slow to read is left in `out`.
+
+    Of an answer that is made piece by piece the thread sends nothing: it says `pour` for each.
+    """
+    connection.keep = connection.cut = False
     if closing:
         connection.incoming.head.force_close()
     try:
         if not connection.gone.is_set:
-            data, keep = _answer(app, connection, cfg, start)
-            connection.send(data)
-            connection.keep = keep
+            connection.keep = _answer(app, connection, cfg, start)
     except OSError:
         pass  # the client has gone
     except Exception:
         log.exception("error while answering")
 
 
-def _answer(app: Any, connection: Connection, cfg: Any, start: float) -> tuple[bytes, bool]:
-    """The application's answer, head and body, and whether the connection stays open."""
+def _answer(app: Any, connection: Connection, cfg: Any, start: float) -> bool:
+    """Whether the connection stays open. Raises OSError for a client that has gone."""
     head, body, sheet = connection.incoming.head, connection.incoming.take(), Sheet()
     head._expected_100_continue = False  # the loop has said it
     response, given = wsgi.create(head, sheet, connection.peer, connection.local, cfg)
@@ -103,9 +134,29 @@ def _answer(app: Any, connection: Connection, cfg: Any, start: float) -> tuple[b
     given.pop("HTTP_TRANSFER_ENCODING", None)
     parts = app(given, response.start_response)
     try:
-        response.write(b"".join(parts))
-        response.close()
+        if given.get("imago.streamed"):
+            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for part in parts:
+                response.write(part)
+                _hand_over(connection, sheet)
+            response.close()
+            connection.pieces.append(sheet.take())
+        else:
+            response.write(b"".join(parts))
+            response.close()
+            connection.send(bytes(sheet.written))
     finally:
         if hasattr(parts, "close"):
             parts.close()
-    return bytes(sheet.written), not response.should_close()
+    return not response.should_close()
+
+
+def _hand_over(connection: Connection, sheet: Sheet) -> None:
+    """A piece for the loop to send. Raises BrokenPipeError, which ends the answer, where its client has gone or reads too slowly."""
+    if connection.waiting > MOST_WAITING:
+        connection.cut = True
+        connection.gone.set()  # and so the engine stops
+    if connection.gone.is_set:
+        raise BrokenPipeError
+    connection.pieces.append(sheet.take())
+    connection.pour()

@@ -12,7 +12,7 @@ ALLOWED = {
     "Access-Control-Allow-Headers": "Authorization, Content-Type, Inference-Header-Content-Length, X-API-Key, X-Request-ID, traceparent",
     "Access-Control-Max-Age": "600",
 }
-EXPOSED = "Inference-Header-Content-Length, Retry-After, X-Request-ID, traceparent"
+EXPOSED = "Inference-Header-Content-Length, Retry-After, X-Request-ID, traceparent, X-Imago-Sure, X-Imago-Score"
 
 
 def preflight(request: Request, origins: tuple[str, ...]) -> Response | None:

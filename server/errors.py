@@ -1,11 +1,14 @@
 """What a client did wrong on the way in, and the one shape in which every error goes out (RFC 9457)."""
 
 import json
+import logging
 from http import HTTPStatus
 from typing import Any
 
 from bundle import errors as domain
 from bundle.errors import ImagoError
+
+log = logging.getLogger("imago.server")
 
 
 class BadRequest(ImagoError):
@@ -48,6 +51,12 @@ class HeadTooLarge(ImagoError):
     """A request line or header fields that go on and on."""
 
     code = "header-too-large"
+
+
+class NotAcceptable(ImagoError):
+    """An answer of a type that there is none of."""
+
+    code = "not-acceptable"
 
 
 class TooSlow(ImagoError):
@@ -107,6 +116,7 @@ STATUS: dict[type[Exception], int] = {
     BucketNotAllowed: 403,
     UrlNotAllowed: 403,
     UnknownModel: 404,
+    NotAcceptable: 406,
     TooSlow: 408,
     VersionRefused: 409,
     BodyTooLarge: 413,
@@ -126,6 +136,14 @@ STATUS: dict[type[Exception], int] = {
 def problem(error: ImagoError, request_id: str) -> dict[str, Any]:
     """The error as a problem object; its status is in it, so a picture's slot in a list can hold one too."""
     return shape(STATUS[type(error)], error.code, str(error), request_id)
+
+
+def failure(error: Exception, request_id: str) -> dict[str, Any]:
+    """Ours by the table; anything else is our own fault: a trace for the log, none for the client."""
+    if isinstance(error, ImagoError) and type(error) in STATUS:
+        return problem(error, request_id)
+    log.error("unexpected error %s", request_id, exc_info=error)
+    return shape(500, "internal", "something went wrong on the server; its log has the request id", request_id)
 
 
 def shape(status: int, code: str, detail: str, request_id: str) -> dict[str, Any]:

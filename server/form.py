@@ -4,7 +4,9 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, make_response, render_template, request
 
-from server import routes
+from server import inputs, routes, rows
+from server.convert import answered
+from server.models import ROUTE
 
 blueprint = Blueprint("form", __name__)
 
@@ -20,7 +22,8 @@ def page() -> Response:
 @blueprint.post("/")
 def post() -> Response:
     """The form's own post: a page for a browser, JSON for a program."""
-    answer = routes.answer(routes.models(), None)
+    served = rows.admit(routes.models(), None)
+    answer = answered(served, inputs.pictures(request))
     if not wants_html():
         return jsonify(answer)
     return _page(200, results=answer.get("results", [answer]), answer=answer)
@@ -38,4 +41,5 @@ def wants_html() -> bool:
 
 def _page(status: int, **content: Any) -> Response:
     served = routes.models().all()
-    return make_response(render_template("form.html", model=served[0] if served else None, **content), status)
+    ask = ROUTE[served[0].manifest.kind] if served else "classify"
+    return make_response(render_template("form.html", model=served[0] if served else None, ask=ask, **content), status)

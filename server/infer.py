@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 
 from bundle.image import Preprocess
+from bundle.xml.model import Converted
 from server import jsons, rows, tensors
 from server.errors import BadRequest
 
 LENGTH = "Inference-Header-Content-Length"
-OUTPUTS = ("scores", "label")
+# Of a model that classifies, and of one that makes XML.
+SCORES, DOCUMENTS = ("scores", "label"), ("xml", "sure", "score")
+DATATYPES = {"scores": "FP32", "label": "BYTES", "xml": "BYTES", "sure": "BOOL", "score": "FP32"}
 
 
 @dataclass(frozen=True)
@@ -35,22 +38,22 @@ def split(body: bytes, text: str | None) -> tuple[dict[str, Any], bytes]:
     return content, body[size:]
 
 
-def outputs(content: dict[str, Any]) -> list[Wanted]:
-    """The outputs in the order they are asked for; all of them where none is."""
+def outputs(content: dict[str, Any], names: tuple[str, ...]) -> list[Wanted]:
+    """The outputs in the order they are asked for; all of `names` where none is."""
     binary = _flag(_parameters(content, "the request"), "binary_data_output", "the request")
-    asked = content.get("outputs") or [{"name": name} for name in OUTPUTS]
+    asked = content.get("outputs") or [{"name": name} for name in names]
     if not isinstance(asked, list) or not all(isinstance(one, dict) for one in asked):
-        raise BadRequest('outputs is no list of objects; wanted [{"name": "scores"}]')
-    found = [_wanted_one(one, binary) for one in asked]
+        raise BadRequest('outputs is no list of objects; wanted [{"name": "' + names[0] + '"}]')
+    found = [_wanted_one(one, names, binary=binary) for one in asked]
     if len({one.name for one in found}) < len(found):
         raise BadRequest("an output is asked for twice; wanted each once")
     return found
 
 
-def _wanted_one(asked: dict[str, Any], binary: bool) -> Wanted:
+def _wanted_one(asked: dict[str, Any], names: tuple[str, ...], *, binary: bool) -> Wanted:
     name = asked.get("name")
-    if name not in OUTPUTS:
-        raise BadRequest(f"there is no output {ascii(name)[:40]}; wanted {' or '.join(OUTPUTS)}")
+    if name not in names:
+        raise BadRequest(f"there is no output {ascii(name)[:40]}; wanted {' or '.join(names)}")
     parameters = _parameters(asked, name)
     classes = parameters.get("classification", 0)
     if type(classes) is not int or classes < 0 or (classes and name != "scores"):
@@ -158,6 +161,17 @@ def encode(wanted: Wanted, scores: np.ndarray, labels: tuple[str, ...]) -> tuple
     else:
         shape, texts = [len(orders)], [labels[order[0]] for order in orders]
     return _filled(about(wanted.name, "BYTES", *shape), texts, tensors.pack(texts) if wanted.binary else None)
+
+
+def encode_documents(wanted: Wanted, found: list[Converted]) -> tuple[dict[str, Any], bytes | None]:
+    """The same of documents: what they are, whether each is sure, and its score."""
+    content = about(wanted.name, DATATYPES[wanted.name], len(found))
+    if wanted.name == "xml":
+        texts = [one.xml.decode() for one in found]
+        return _filled(content, texts, tensors.pack(texts) if wanted.binary else None)
+    values = [getattr(one, wanted.name) for one in found]
+    raw = np.array(values, "?" if wanted.name == "sure" else "<f4").tobytes()
+    return _filled(content, values, raw if wanted.binary else None)
 
 
 def body(head: dict[str, Any], outputs: list[tuple[dict[str, Any], bytes | None]]) -> tuple[bytes, int | None]:

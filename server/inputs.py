@@ -5,9 +5,11 @@ from typing import Any
 from flask import Request
 
 from server import jsons, multipart, sources
+from server.documents import How
 from server.errors import BadRequest, UnsupportedContent
 
 FIELD = "image"
+MOST_BEAMS = 8
 HOW = "send a multipart form with a part named image, a body of type image/*, or JSON with image in base64"
 
 
@@ -25,9 +27,24 @@ def pictures(request: Request) -> list[bytes]:
 
 def top(request: Request) -> int:
     """How many labels the client wants. Raises BadRequest."""
-    text = request.args.get("top", "5")
-    if not text.isascii() or not text.isdigit() or len(text) > 4 or not 1 <= int(text) <= 1000:
-        raise BadRequest(f"top={text[:20]!r}: wanted a number from 1 to 1000")
+    return _number(request, "top", 5, (1, 1000))
+
+
+def how(request: Request) -> How:
+    """How a document is to be made. Raises BadRequest."""
+    return How(beam=_number(request, "beam", 1, (1, MOST_BEAMS)), fit=flag(request, "fit", default=True))
+
+
+def flag(request: Request, name: str, *, default: bool) -> bool:
+    """Raises BadRequest."""
+    return bool(_number(request, name, int(default), (0, 1)))
+
+
+def _number(request: Request, name: str, default: int, limits: tuple[int, int]) -> int:
+    text = request.args.get(name, str(default))
+    least, most = limits
+    if not text.isascii() or not text.isdigit() or len(text) > 4 or not least <= int(text) <= most:
+        raise BadRequest(f"{name}={text[:20]!r}: wanted a number from {least} to {most}")
     return int(text)
 
 

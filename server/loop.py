@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from bundle.errors import Busy, ImagoError
@@ -51,6 +52,7 @@ class Loop:
         self.listeners: list[socket.socket] = []
         self.deaf: list[socket.socket] = []
         self.clients = Clients(config)
+        self.poured: deque[Connection] = deque()
         self.finished: deque[Connection] = deque()
         self.running, self.tick = 0, 0.0
         self.operation: Operation = app.extensions["imago.operation"]
@@ -105,6 +107,8 @@ class Loop:
                 self._guarded(self._ready, key.data)
             else:
                 self._accept(key.data)
+        while self.poured:
+            self._guarded(self._pour, self.poured.popleft())
         while self.finished:
             self._guarded(self._done, self.finished.popleft())
         now = time.monotonic()
@@ -174,7 +178,10 @@ class Loop:
 
     def _ready(self, connection: Connection) -> None:
         if connection.state == "running":
-            self._peek(connection)
+            if connection.events & selectors.EVENT_WRITE:
+                self._pour(connection)
+            if connection.events & selectors.EVENT_READ:
+                self._peek(connection)
             return
         if connection.state == "writing":
             self._written(connection)
@@ -228,7 +235,7 @@ class Loop:
         data = connection.receive(1, PEEK)
         if data is None:
             return
-        self._await(connection, 0)
+        self._await(connection, connection.events & ~selectors.EVENT_READ)
         if not data:
             connection.gone.set()
 
@@ -278,16 +285,37 @@ class Loop:
     def _serve(self, connection: Connection, start: float) -> None:
         """In a request thread."""
         try:
+            connection.pour = partial(self._tell, connection)
             serve(self.app, connection, self.cfg, closing=not self.alive, start=start)
         finally:
             self.finished.append(connection)
             self.wake()
 
+    def _tell(self, connection: Connection) -> None:
+        """From a request thread: there is a piece of an answer."""
+        self.poured.append(connection)
+        self.wake()
+
+    def _pour(self, connection: Connection) -> None:
+        """Sends the pieces of an answer that is still being made."""
+        if connection.state != "running":
+            return  # it is whole, or closed, meanwhile
+        events = connection.events & selectors.EVENT_READ
+        try:
+            if not connection.flush():
+                events |= selectors.EVENT_WRITE
+        except OSError:
+            connection.gone.set()  # and so its thread stops
+        self._await(connection, events)
+        self.clients.count(connection, connection.waiting + len(connection.incoming.rest))
+
     def _done(self, connection: Connection) -> None:
         self.running -= not connection.quick
-        if connection.out:
+        if connection.cut:
+            self._close(connection)
+        elif connection.waiting:
             connection.enter("writing", self.config.read_ms / 1000)
-            self.clients.count(connection, len(connection.out) + len(connection.incoming.rest))
+            self.clients.count(connection, connection.waiting + len(connection.incoming.rest))
             self._await(connection, selectors.EVENT_WRITE)
         else:
             self._next(connection)
@@ -295,7 +323,7 @@ class Loop:
     def _written(self, connection: Connection) -> None:
         """More of an answer whose client reads slowly."""
         try:
-            whole = connection.send(connection.out)
+            whole = connection.flush()
         except OSError:
             self._close(connection)
             return

@@ -11,8 +11,10 @@ from typing import Any
 from bundle import model, pull, storage, store
 from bundle.errors import BundleError, Expired, ImagoError
 from bundle.model import Model
+from bundle.xml.model import XmlModel
 from server import states
 from server.config import Config
+from server.documents import Writer
 from server.errors import NotReady, UnknownModel
 from server.pool import Pool
 from server.room import Room
@@ -22,17 +24,45 @@ LOADING = "the models are still loading"
 GOING = "the server is going down"
 
 
+# Kind -> what such a model does, in words, and the route that asks for it.
+DOES = {"classifier": "classifies", "xml": "makes XML"}
+ROUTE = {"classifier": "classify", "xml": "convert"}
+
+
 @dataclass(frozen=True)
 class Served:
     """One version. A request holds the one that it began with; when the last has let go of it, its threads end."""
 
-    model: Model
+    model: Model | XmlModel
     pool: Pool
     found: pull.Found
     version: states.Version
 
     def __post_init__(self) -> None:
         weakref.finalize(self, _end, self.pool, self.version).atexit = False
+
+    @property
+    def classifier(self) -> Model:
+        """Raises UnknownModel."""
+        if isinstance(self.model, XmlModel):
+            raise self._other()
+        return self.model
+
+    @property
+    def converter(self) -> XmlModel:
+        """Raises UnknownModel."""
+        if isinstance(self.model, Model):
+            raise self._other()
+        return self.model
+
+    def check(self, kind: str | None) -> None:
+        """Raises UnknownModel for a model of another kind."""
+        if kind not in (None, self.model.manifest.kind):
+            raise self._other()
+
+    def _other(self) -> UnknownModel:
+        name, kind = self.model.manifest.name, self.model.manifest.kind
+        return UnknownModel(f"the model {name} {DOES[kind]}; POST to /models/{name}/{ROUTE[kind]}")
 
 
 class Models:
@@ -67,15 +97,18 @@ class Models:
     def alive(self) -> bool:
         return all(served.pool.alive() for served in self._served.values())
 
-    def all(self) -> list[Model]:
+    def all(self) -> list[Model | XmlModel]:
         return [served.model for served in self._served.values()]
 
-    def get(self, name: str | None) -> Served:
-        """The named one, or the first. Raises NotReady, UnknownModel; a server that goes down still answers."""
+    def get(self, name: str | None, kind: str | None = None) -> Served:
+        """The named one; without a name the first, or the first of a kind.
+
+        Raises NotReady, UnknownModel; a server that goes down still answers.
+        """
         if not self._served:
             raise self._not_yet()
         if name is None:
-            name = next(iter(self._served))
+            name = self._first(kind)
         if name not in self._served:
             raise self._unknown(name)
         current().model = name
@@ -90,6 +123,12 @@ class Models:
         if self._state != GOING:
             return list(found)
         return [replace(one, state=states.UNLOADING) if one.state == states.AVAILABLE else one for one in found]
+
+    def _first(self, kind: str | None) -> str:
+        for name, served in self._served.items():
+            if kind in (None, served.model.manifest.kind):
+                return name
+        raise UnknownModel(f"no model that {DOES[kind or '']} is served; there {_are(list(self._served))}")
 
     def left_s(self, start: float) -> float:
         """What is left of the deadline of a request that was whole at `start`, of time.monotonic(). Raises Expired."""
@@ -111,6 +150,8 @@ class Models:
         """Verified, loaded and replayed. Raises ImagoError."""
         version.state = states.LOADING
         opened = model.open(found.path, self.config.engine)
+        if isinstance(opened, XmlModel):
+            return Served(opened, Pool(Writer(opened), self.config, together=list), found, version)
         return Served(opened, Pool(opened.engine, self.config), found, version)
 
     def _load(self, failed: Callable[[ImagoError], None], ready: Callable[["Models"], None]) -> None:

@@ -15,17 +15,23 @@ from server.schemas import BINARY, SCHEMAS
 blueprint = Blueprint("openapi", __name__)
 
 ABOUT = (
-    "Pictures in, labels out. Any request may be answered by the server's loop before its route is looked at: "
+    "Pictures in, labels or XML out. Any request may be answered by the server's loop before its route is looked at: "
     "400 for what is no HTTP, 408 for a request that was not whole in time, 413 for a body over the limit, 415 for a compressed "
     "body, 431 for too long a head, 503 where everything is taken; these are problem details (RFC 9457) on all paths."
 )
 QUERY = {
-    "top": {
-        "name": "top",
+    name: {
+        "name": name,
         "in": "query",
-        "description": "how many labels to answer with",
-        "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 5},
+        "description": words,
+        "schema": {"type": "integer", "minimum": least, "maximum": most, "default": default},
     }
+    for name, words, least, most, default in (
+        ("top", "how many labels to answer with", 1, 1000, 5),
+        ("beam", "documents looked at side by side", 1, 8, 1),
+        ("fit", "whether a drawing's coordinates are fitted to the picture", 0, 1, 1),
+        ("stream", "whether the document comes piece by piece, as server-sent events; not with a beam", 0, 1, 0),
+    )
 }
 
 # Wanted only where the operator names files of keys.
@@ -44,7 +50,7 @@ def as_json() -> Response:
 def as_page() -> str:
     tags = {tag: [route for route in ROUTES if route.tag == tag] for tag in dict.fromkeys(r.tag for r in ROUTES)}
     schemas = {name: json.dumps(schema, indent=1) for name, schema in SCHEMAS.items()}
-    return render_template("docs.html", tags=tags, schemas=schemas, about=ABOUT, version=VERSION)
+    return render_template("docs.html", tags=tags, schemas=schemas, about=ABOUT, version=VERSION, query=QUERY)
 
 
 @cache
@@ -101,7 +107,7 @@ def _error(route: Route, status: int) -> dict[str, Any]:
 
 def _content(kinds: dict[str, str]) -> dict[str, Any]:
     """A schema by its name; what has none is text or bytes."""
-    other = {"text/html": _text(), "text/plain": _text()}
+    other = {kind: _text() for kind in kinds if kind.startswith("text/") or kind.endswith("xml")}
     return {
         kind: {"schema": {"$ref": f"#/components/schemas/{name}"} if name else other.get(kind, BINARY)}
         for kind, name in kinds.items()

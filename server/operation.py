@@ -1,6 +1,7 @@
 """What is done around every request: who may, what it cost, its line in the log."""
 
 import time
+from functools import partial
 from typing import Any, NamedTuple
 
 from flask import Flask, Response, g, request
@@ -88,24 +89,37 @@ class Operation:
         if g.traceparent:
             response.headers["traceparent"] = g.traceparent
         gone = request.environ["imago.gone"]
-        code = g.get("code")
         done = Done(
             now=time.time(),
             method=request.method,
             route=_rule() or "other",
             path=request.path,
             status=response.status_code,
-            code=code,
-            shed="" if gone and gone.is_set else SHED.get(code, ""),
+            code=None,
+            shed="",
             request_id=request.environ["imago.request_id"],
             traceparent=g.traceparent,
             trace_id=g.trace_id,
-            seconds=time.monotonic() - request.environ["imago.start"],
             length=request.content_length or 0,
             stages=g.stages,
         )
-        self.clerk.note(lambda: self._write(done))
+        note = partial(self._note, done, g._get_current_object(), gone, request.environ["imago.start"])
+        if request.environ.get("imago.streamed"):
+            response.call_on_close(note)  # it is made after this
+        else:
+            note()
         return response
+
+    def _note(self, done: "Done", kept: Any, gone: Any, start: float) -> None:
+        """What is known when the answer is whole."""
+        code = kept.get("code")
+        whole = done._replace(
+            now=time.time(),
+            code=code,
+            shed="" if gone and gone.is_set else SHED.get(code, ""),
+            seconds=time.monotonic() - start,
+        )
+        self.clerk.note(lambda: self._write(whole))
 
     def teardown(self, _error: BaseException | None) -> None:
         if g.pop("counted", False):

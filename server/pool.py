@@ -4,13 +4,15 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 
-from bundle.engine import Engine, cores
+from bundle.engine import cores
 from bundle.errors import Busy, Expired
 from server import stages
 from server.config import Config
@@ -38,11 +40,21 @@ class Gone:
 STUCK_DEADLINES, STUCK_S = 4, 1.0
 
 
+class Runs(Protocol):
+    """What the threads run: an engine, or a model that makes documents."""
+
+    @property
+    def device(self) -> str: ...
+
+    @property
+    def run(self) -> Callable[..., Any]: ...
+
+
 @dataclass(eq=False)
 class Job:
-    pixels: np.ndarray  # uint8 (h, w, 3)
+    item: Any  # uint8 (h, w, 3), or whatever else is run
     deadline: float  # of time.monotonic(), as the times below
-    row: "Future[np.ndarray]" = field(default_factory=Future)
+    row: "Future[Any]" = field(default_factory=Future)
     queued: float = field(default_factory=time.monotonic)
     began: float = 0.0
     ended: float = 0.0
@@ -55,12 +67,17 @@ class Job:
             record.engine.append(self.ended - self.began)
 
 
+def stack(pictures: list[np.ndarray]) -> np.ndarray:
+    """Pictures as the batch that an engine takes."""
+    return pictures[0][None] if len(pictures) == 1 else np.stack(pictures)
+
+
 class Pool:
     """On a CPU a thread for each core and pictures one by one; on a GPU one thread and batches."""
 
-    def __init__(self, engine: Engine, config: Config) -> None:
+    def __init__(self, engine: Runs, config: Config, together: Callable[[list[Any]], Any] = stack) -> None:
         gpu = engine.device == "gpu"
-        self._run = engine.run
+        self._run, self._together = engine.run, together
         self._batch = config.max_batch if gpu else 1
         self._wait_s = config.max_wait_ms / 1000
         self._stuck_s = max(STUCK_S, STUCK_DEADLINES * config.deadline_ms / 1000)
@@ -75,22 +92,32 @@ class Pool:
         for thread in self._threads:
             thread.start()
 
-    def row(self, pixels: np.ndarray, *, timeout_s: float, gone: Gone | None = None) -> np.ndarray:
+    def row(self, item: Any, *, timeout_s: float, gone: Gone | None = None) -> Any:
         """The scores of one picture, float32 (k,). Raises as `rows`."""
-        return self.rows([pixels], timeout_s=timeout_s, gone=gone)[0]
+        return self.rows([item], timeout_s=timeout_s, gone=gone)[0]
 
-    def rows(self, pictures: Iterable[np.ndarray], *, timeout_s: float, gone: Gone | None = None) -> list[np.ndarray]:
-        """The scores of several pictures of one request, in order; they may still be decoded while the first ones run.
+    @contextmanager
+    def holding(self, item: Any, *, timeout_s: float, gone: Gone | None = None) -> Iterator[Job]:
+        """A job that is waited for in another way than by `rows`; dropped at the end where it has not begun. Raises Busy."""
+        job = self._put(Job(item, time.monotonic() + timeout_s), gone)
+        try:
+            yield job
+        finally:
+            job.row.cancel()
+            job.note()
+
+    def rows(self, items: Iterable[Any], *, timeout_s: float, gone: Gone | None = None) -> list[Any]:
+        """What comes of several items of one request, in order (of pictures the scores); they may still be made while the first ones run.
 
         Raises Busy where the queue is full, Expired after `timeout_s` or when the client is `gone`; what waits is then dropped.
         """
         jobs: list[Job] = []
         until = time.monotonic() + timeout_s
         try:
-            for pixels in pictures:
+            for item in items:
                 if len(jobs) >= self._share:
                     self._result(jobs[-self._share], timeout_s)
-                jobs.append(self._put(Job(pixels, until), gone))
+                jobs.append(self._put(Job(item, until), gone))
             return [self._result(job, timeout_s) for job in jobs]
         finally:
             for job in jobs:
@@ -110,7 +137,7 @@ class Pool:
                     break
         raise Busy(f"{self._queue.maxsize} pictures are waiting already; send it again in a second")
 
-    def _result(self, job: Job, timeout_s: float) -> np.ndarray:
+    def _result(self, job: Job, timeout_s: float) -> Any:
         try:
             return job.row.result(max(0.0, job.deadline - time.monotonic()))
         except (TimeoutError, CancelledError):
@@ -161,13 +188,13 @@ class Pool:
                     if not job.row.done():
                         job.row.set_exception(error)
 
-    def _timed(self, jobs: list[Job]) -> np.ndarray:
+    def _timed(self, jobs: list[Job]) -> Any:
         """One batch run, its times noted in its jobs."""
         began = self._running[threading.get_ident()] = time.monotonic()
         for job in jobs:
             job.began = began
         try:
-            return self._run(jobs[0].pixels[None] if len(jobs) == 1 else np.stack([job.pixels for job in jobs]))
+            return self._run(self._together([job.item for job in jobs]))
         finally:
             del self._running[threading.get_ident()]
             with self._lock:

@@ -16,7 +16,8 @@ blueprint = Blueprint("classify", __name__)
 @blueprint.post("/classify")
 @blueprint.post("/models/<name>/classify")
 def classify(name: str | None = None) -> Response:
-    return jsonify(answer(models(), name))
+    served = rows.admit(models(), name, "classifier")
+    return jsonify(labelled(served, inputs.pictures(request)))
 
 
 def models() -> Models:
@@ -24,27 +25,26 @@ def models() -> Models:
     return found
 
 
-def answer(served_models: Models, name: str | None) -> dict[str, Any]:
-    """What the request asked for; of several pictures a bad one fails in its own slot, a single one as a whole."""
-    served = rows.admit(served_models, name)
-    return labelled(served, inputs.pictures(request))
-
-
 def labelled(served: Served, pictures: Sequence[rows.Picture]) -> dict[str, Any]:
+    """Of several pictures a bad one fails in its own slot, a single one as a whole."""
     top = inputs.top(request)
-    tail = {
+    found = rows.each(models(), served, pictures)
+    if len(found) > 1:
+        return {"results": [_slot(served, row, top) for row in found], **tail(served)}
+    if isinstance(found[0], PictureError):
+        raise found[0]
+    return {**_slot(served, found[0], top), **tail(served)}
+
+
+def tail(served: Served) -> dict[str, Any]:
+    """What every answer ends with: who gave it, and to which request."""
+    return {
         "model": {"name": served.model.manifest.name, "id": served.model.manifest.id},
         "request_id": request.environ["imago.request_id"],
     }
-    found = rows.each(models(), served, pictures)
-    if len(found) > 1:
-        return {"results": [_slot(served, row, top) for row in found], **tail}
-    if isinstance(found[0], PictureError):
-        raise found[0]
-    return {**_slot(served, found[0], top), **tail}
 
 
 def _slot(served: Served, row: rows.Outcome, top: int) -> dict[str, Any]:
     if isinstance(row, PictureError):
         return problem(row, request.environ["imago.request_id"])
-    return {"predictions": served.model.answer(row, top)}
+    return {"predictions": served.classifier.answer(row, top)}

@@ -1,11 +1,12 @@
-"""SageMaker's two routes: /ping, and /invocations, which answers as /classify does for the first model."""
+"""SageMaker's two routes: /ping, and /invocations, which answers as /classify or /convert does for the first model."""
 
 from flask import Blueprint, Response, jsonify, request
 
 from bundle.image import Preprocess
 from server import inputs, jsons, rows, v1
+from server.convert import answered
 from server.errors import BadRequest
-from server.routes import labelled, models
+from server.routes import models
 
 blueprint = Blueprint("sagemaker", __name__)
 
@@ -19,7 +20,7 @@ def ping() -> tuple[Response, int]:
 @blueprint.post("/invocations")
 def invocations() -> Response:
     served = rows.admit(models(), None)
-    return jsonify(labelled(served, _pictures(served.model.manifest.preprocess)))
+    return jsonify(answered(served, _pictures(served.model.manifest.preprocess)))
 
 
 def _pictures(spec: Preprocess) -> list[rows.Picture]:

@@ -25,9 +25,15 @@ BINARY: Schema = {"type": "string", "format": "binary"}
 B64 = _object(("b64",), b64={"type": "string", "contentEncoding": "base64"})
 PARAMETERS: Schema = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}
 LABEL = _object(("label", "probability"), label=TEXT, probability=NUMBER, present=FLAG)
+DOCUMENT = _object(
+    ("xml", "valid", "sure", "score", "tokens"),
+    **{"xml": TEXT, "valid": FLAG, "sure": FLAG, "score": NUMBER, "tokens": WHOLE},
+)
 ONE = _object(("predictions",), predictions=_list(LABEL))
 # Pixels as nested lists, rows of red, green and blue; or an encoded picture in base64, with or without the input's name.
 INSTANCE: Schema = {"anyOf": [B64, _object(("image_bytes",), image_bytes=B64), _list(_list(_list(WHOLE)))]}
+# Of labels the scores, or a document.
+ROW: Schema = {"anyOf": [_list(NUMBER), TEXT]}
 ABOUT = _object(("name", "datatype", "shape"), name=TEXT, datatype=TEXT, shape=_list(WHOLE))
 
 SCHEMAS: dict[str, Schema] = {
@@ -47,6 +53,17 @@ SCHEMAS: dict[str, Schema] = {
         ),
         "oneOf": [{"required": ["predictions"]}, {"required": ["results"]}],
     },
+    "Converted": {
+        **_object(
+            ("model", "request_id"),
+            **DOCUMENT["properties"],
+            results=_list({"anyOf": [DOCUMENT, _ref("Problem")]}),
+            model=_object(("name", "id"), name=TEXT, id=TEXT),
+            request_id=TEXT,
+        ),
+        "oneOf": [{"required": DOCUMENT["required"]}, {"required": ["results"]}],
+    },
+    "Either": {"anyOf": [_ref("Answer"), _ref("Converted")]},
     "Picture": {
         "oneOf": [
             _object(("image",), image={**TEXT, "contentEncoding": "base64"}),
@@ -78,7 +95,7 @@ SCHEMAS: dict[str, Schema] = {
         ),
         "oneOf": [{"required": ["instances"]}, {"required": ["inputs"]}],
     },
-    "V1Answer": _object((), predictions=_list(_list(NUMBER)), outputs=_list(_list(NUMBER))),
+    "V1Answer": _object((), predictions=_list(ROW), outputs=_list(ROW)),
     "V1Status": _object(
         ("model_version_status", "name", "ready"),
         model_version_status=_list(
@@ -88,7 +105,7 @@ SCHEMAS: dict[str, Schema] = {
         ready=FLAG,
     ),
     "V1Metadata": _object(
-        ("model_spec", "metadata", "labels"),
+        ("model_spec", "metadata"),
         model_spec={"type": "object"},
         metadata={"type": "object"},
         labels=_list(TEXT),
@@ -114,7 +131,9 @@ SCHEMAS: dict[str, Schema] = {
             minItems=1,
             maxItems=1,
         ),
-        outputs=_list(_object(("name",), name={"enum": ["scores", "label"]}, parameters=PARAMETERS)),
+        outputs=_list(
+            _object(("name",), name={"enum": ["scores", "label", "xml", "sure", "score"]}, parameters=PARAMETERS)
+        ),
     ),
     "V2Answer": _object(
         ("model_name", "model_version", "outputs"),

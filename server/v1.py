@@ -7,6 +7,8 @@ from werkzeug.routing import BaseConverter
 
 from bundle.image import Preprocess
 from bundle.manifest import Manifest
+from bundle.model import Model
+from bundle.xml.model import XmlModel
 from server import inputs, jsons, rows, tensors
 from server.errors import BadRequest, UnknownModel
 from server.models import Served
@@ -71,17 +73,18 @@ def metadata(name: str, number: str | None = None, label: str | None = None) -> 
     """In TensorFlow Serving's words; `labels` are ours, in the order of the scores."""
     model = _served(name, number, label).model
     spec = model.manifest.preprocess
+    outputs, more = _outputs(model)
     signature = {
         "inputs": {
             "image_bytes": _tensor("image_bytes", "DT_STRING", -1),
             "pixels": _tensor("pixels", "DT_UINT8", -1, spec.height, spec.width, 3),
         },
-        "outputs": {"scores": _tensor("scores", "DT_FLOAT", -1, len(model.labels))},
+        "outputs": outputs,
         "method_name": "tensorflow/serving/predict",
     }
     about = {"name": name, "signature_name": "", "version": version(model.manifest)}
     signatures = {"signature_def": {SIGNATURE: signature}}
-    return jsonify({"model_spec": about, "metadata": {"signature_def": signatures}, "labels": model.labels})
+    return jsonify({"model_spec": about, "metadata": {"signature_def": signatures}, **more})
 
 
 @blueprint.post("/v1/models/<part:name>:predict")
@@ -91,8 +94,21 @@ def predict(name: str, number: str | None = None, label: str | None = None) -> R
     served = _served(name, number, label)
     content = jsons.read_with_nan(inputs.body(request))  # whatever its type: curl calls it a form
     key, pictures = _pictures(content, served.model.manifest.preprocess)
-    scores = [row.tolist() for row in rows.every(models(), served, pictures)]
-    return jsonify({"predictions" if key == "instances" else "outputs": scores})
+    return jsonify({"predictions" if key == "instances" else "outputs": _answers(served, pictures)})
+
+
+def _outputs(model: Model | XmlModel) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The outputs' tensors, and what is said of them besides."""
+    if isinstance(model, XmlModel):
+        return {"xml": _tensor("xml", "DT_STRING", -1)}, {}
+    return {"scores": _tensor("scores", "DT_FLOAT", -1, len(model.labels))}, {"labels": model.labels}
+
+
+def _answers(served: Served, pictures: list[rows.Picture]) -> list[Any]:
+    """Rows of scores, or documents."""
+    if isinstance(served.model, XmlModel):
+        return [found.xml.decode() for found in rows.every_document(models(), served, pictures)]
+    return [row.tolist() for row in rows.every(models(), served, pictures)]
 
 
 def instances(values: Any, where: str, spec: Preprocess) -> list[rows.Picture]:

@@ -5,10 +5,13 @@ from typing import Any
 import numpy as np
 from flask import Blueprint, Response, jsonify, request
 
+from bundle.model import Model
+from bundle.xml.model import XmlModel
 from server import admin, infer, inputs, jsons, rows
 from server.errors import BadRequest, Forbidden
 from server.health import VERSION
 from server.infer import about
+from server.models import Served
 from server.routes import models
 from server.states import AVAILABLE, END, LOADING, START, UNLOADING, Version
 from server.v1 import served_version, version
@@ -58,10 +61,16 @@ def metadata(name: str, number: str | None = None) -> Response:
             "versions": [version(model.manifest)],
             "platform": f"imago_{model.engine.name}",
             "inputs": [about("image", "BYTES", -1), about("pixels", "UINT8", -1, spec.height, spec.width, 3)],
-            "outputs": [about("scores", "FP32", -1, len(model.labels)), about("label", "BYTES", -1)],
-            "parameters": {"labels": model.labels},
+            **_outputs(model),
         }
     )
+
+
+def _outputs(model: Model | XmlModel) -> dict[str, Any]:
+    if isinstance(model, XmlModel):
+        return {"outputs": [about(name, infer.DATATYPES[name], -1) for name in infer.DOCUMENTS]}
+    scores = about("scores", "FP32", -1, len(model.labels))
+    return {"outputs": [scores, about("label", "BYTES", -1)], "parameters": {"labels": model.labels}}
 
 
 @blueprint.get("/models/<name>/ready")
@@ -118,14 +127,22 @@ def _indexed(one: Version) -> dict[str, str]:
 @blueprint.post("/models/<name>/versions/<number>/infer")
 def answer(name: str, number: str | None = None) -> Response:
     served = served_version(name, number)
-    model = served.model
     content, behind = infer.split(inputs.body(request), request.headers.get(infer.LENGTH))
-    wanted = infer.outputs(content)
-    pictures = infer.pictures(content, behind, model.manifest.preprocess)
-    scores = np.stack(rows.every(models(), served, pictures))
-    head = {"model_name": name, "model_version": version(model.manifest)}
+    wanted = infer.outputs(content, infer.DOCUMENTS if isinstance(served.model, XmlModel) else infer.SCORES)
+    pictures = infer.pictures(content, behind, served.model.manifest.preprocess)
+    head = {"model_name": name, "model_version": version(served.model.manifest)}
     head |= {key: content[key] for key in ("id", "parameters") if key in content}
-    body, length = infer.body(head, [infer.encode(one, scores, model.labels) for one in wanted])
+    body, length = infer.body(head, _encoded(served, pictures, wanted))
     if length is None:
         return Response(body, content_type="application/json")
     return Response(body, content_type="application/octet-stream", headers={infer.LENGTH: str(length)})
+
+
+def _encoded(
+    served: Served, pictures: list[rows.Picture], wanted: list[infer.Wanted]
+) -> list[tuple[dict[str, Any], bytes | None]]:
+    if isinstance(served.model, XmlModel):
+        found = rows.every_document(models(), served, pictures)
+        return [infer.encode_documents(one, found) for one in wanted]
+    scores = np.stack(rows.every(models(), served, pictures))
+    return [infer.encode(one, scores, served.model.labels) for one in wanted]

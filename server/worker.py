@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from flask import Flask
@@ -14,9 +15,11 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
 from bundle.errors import ImagoError
+from bundle.model import Model
+from bundle.xml.model import XmlModel
 from server import logs
 from server.config import Config
-from server.models import Models
+from server.models import ROUTE, Models
 
 log = logging.getLogger("imago.server")
 
@@ -108,14 +111,22 @@ def ready(models: Models) -> None:
 
 
 def welcome(models: Models) -> str:
-    """What is served, and two commands to try."""
+    """What is served, and commands to try."""
     config = models.config
     url = f"http://{config.listen.replace('0.0.0.0', '127.0.0.1')}"
     names = [f"  {model.manifest.name}-{model.manifest.id[:8]} on {model.engine.name}" for model in models.all()]
-    golden = models.all()[0].directory / "golden"
+    tries = [_example(model, url) for model in _first_of_each_kind(models)]
+    return "\n".join(["", "serving", *names, f"open {url} in a browser, or try", *tries, f"  curl {url}/version", ""])
+
+
+def _first_of_each_kind(models: Models) -> Iterable[Model | XmlModel]:
+    return {model.manifest.kind: model for model in reversed(models.all())}.values()
+
+
+def _example(model: Model | XmlModel, url: str) -> str:
+    golden = model.directory / "golden"
     sample = min(path for path in golden.iterdir() if path.name != "expected.json")
-    tries = [f"  curl -F image=@{shlex.quote(os.path.relpath(sample))} {url}/classify", f"  curl {url}/version"]
-    return "\n".join(["", "serving", *names, f"open {url} in a browser, or try", *tries, ""])
+    return f"  curl -F image=@{shlex.quote(os.path.relpath(sample))} {url}/{ROUTE[model.manifest.kind]}"
 
 
 def _settings(config: Config) -> dict[str, Any]:

@@ -212,6 +212,159 @@ def multi(bundles, multi_parts):
     return write(bundles, multi_parts)
 
 
+BOXES = b"""<grammar xmlns="http://relaxng.org/ns/structure/1.0" xmlns:i="urn:imago:xml">
+  <start><element name="page"><oneOrMore i:max="40"><element name="box">
+    <attribute name="color"><choice><value>red</value><value>green</value><value>blue</value></choice></attribute>
+  </element></oneOrMore></element></start>
+</grammar>
+"""
+
+
+def _xml_onnx(names, *, side=8, work=0, end=1.0):
+    """encoder.onnx and step.onnx without a network: every token has a logit that hangs on the mean colour and stays the same,
+    and that of the end of an element grows by `end` a token. `work` is the side of a matrix that is multiplied each step."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    count = len(names)
+    kernel = np.random.default_rng(7).normal(0, 0.01, (3, count)).astype(np.float32)
+    for at, name in enumerate(names):
+        if name in RGB:
+            kernel[:, at] = 0.02 * (np.arange(3) == RGB.index(name))
+        elif name == "<box>":
+            kernel[:, at] = 0.005
+        elif name == "</>":
+            kernel[:, at] = 0
+    grows = np.array([end * (name == "</>") for name in names], np.float32)
+
+    def made(nodes, weights, inputs, outputs):
+        graph = helper.make_graph(
+            [helper.make_node(op, read, [written], **more) for op, read, written, more in nodes],
+            "tiny",
+            [helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in inputs],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs],
+            [numpy_helper.from_array(np.asarray(value), name) for name, value in weights.items()],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+        return model.SerializeToString(deterministic=True)
+
+    memory = [("memory_keys", [1, "k", 1, count, 1]), ("memory_values", [1, "k", 1, 1, count])]
+    encoder = made(
+        [
+            ("Cast", ["pixels"], "floats", {"to": TensorProto.FLOAT}),
+            ("ReduceMean", ["floats", "axes"], "means", {"keepdims": 0}),
+            ("MatMul", ["means", "kernel"], "logits", {}),
+            ("Reshape", ["logits", "wide"], "memory_keys", {}),
+            ("Reshape", ["logits", "flat"], "memory_values", {}),
+        ],
+        {
+            "axes": np.array([1, 2]),
+            "kernel": kernel,
+            "wide": np.array([1, -1, 1, count, 1]),
+            "flat": np.array([1, -1, 1, 1, count]),
+        },
+        [("pixels", TensorProto.UINT8, ["k", side, side, 3])],
+        memory,
+    )
+    cache = [("cache_keys", [1, "n", 1, "t", count]), ("cache_values", [1, "n", 1, "t", count])]
+    step = made(
+        [
+            ("Shape", ["cache_keys"], "length", {"start": 3, "end": 4}),
+            ("Cast", ["token"], "float", {"to": TensorProto.FLOAT}),
+            ("ReduceMax", ["float"], "top", {"keepdims": 0}),
+            ("Add", ["heavy", "top"], "warm", {}),
+            ("Cast", ["length"], "steps", {"to": TensorProto.FLOAT}),
+            ("Mul", ["steps", "grows"], "late", {}),
+            ("Reshape", ["memory_values", "rows"], "seen", {}),
+            ("MatMul", ["warm", "heavy"], "product", {}),
+            ("ReduceMax", ["product"], "most", {"keepdims": 0}),
+            ("Mul", ["most", "zero"], "nothing", {}),
+            ("Mul", ["float", "zero"], "zeros", {}),
+            ("Unsqueeze", ["zeros", "one"], "column", {}),
+            ("Sum", ["seen", "late", "nothing", "column"], "logits", {}),
+            ("Reshape", ["logits", "item"], "new", {}),
+            ("Concat", ["cache_keys", "new"], "new_cache_keys", {"axis": 3}),
+            ("Concat", ["cache_values", "new"], "new_cache_values", {"axis": 3}),
+        ],
+        {
+            "grows": grows,
+            "rows": np.array([-1, count]),
+            "heavy": np.zeros((max(work, 1), max(work, 1)), np.float32),
+            "zero": np.float32(0),
+            "one": np.array([1]),
+            "item": np.array([1, -1, 1, 1, count]),
+        },
+        [
+            ("token", TensorProto.INT64, ["n"]),
+            *((name, TensorProto.FLOAT, shape) for name, shape in [*cache, *memory]),
+        ],
+        [
+            ("logits", ["n", count]),
+            *((f"new_{name}", [1, "n", 1, "u", count]) for name, _ in cache),
+        ],
+    )
+    return {"encoder.onnx": encoder, "step.onnx": step}
+
+
+def _xml_parts(spec, name, schema, **more):
+    from bundle.manifest import Sure
+    from bundle.write import XmlParts
+    from bundle.xml import schema as language
+    from bundle.xml.codec import Codec
+
+    return XmlParts(
+        name=name,
+        source="onnx",
+        preprocess=spec,
+        schema=schema,
+        most_tokens=100,
+        sure=Sure(score=0.6, least=0.4, iou=None, wrong=0.0, interval=(0.0, 0.01), pictures=300),
+        training=None,
+        metrics={"exact": 1.0},
+        models=_xml_onnx(Codec(language.parse(schema, "schema.rng")).names, **more),
+        pictures={"0.png": _photo(form="PNG")},
+    )
+
+
+@pytest.fixture(scope="session")
+def xml_parts(spec):
+    """The parts of a bundle that makes a page of boxes: of the picture's strongest colour, more of them the lighter it is."""
+    return _xml_parts(spec, "boxes", BOXES)
+
+
+@pytest.fixture(scope="session")
+def slow_parts(spec):
+    """As `xml_parts`, with 40 boxes for any picture and some 10 ms for each token."""
+    return _xml_parts(spec, "slow", BOXES, work=700, end=-1.0)
+
+
+@pytest.fixture(scope="session")
+def drawing_parts(spec):
+    """A bundle that draws: its pictures are nonsense, its documents are SVG."""
+    schema = (ROOT / "training" / "schemas" / "pattern.rng").read_bytes()
+    return replace(_xml_parts(spec, "drawing", schema), most_tokens=40)
+
+
+@pytest.fixture(scope="session")
+def boxes(bundles, xml_parts):
+    from bundle.write import write
+
+    return write(bundles, xml_parts)
+
+
+@pytest.fixture(scope="session")
+def slow(bundles, slow_parts):
+    from bundle.write import write
+
+    return write(bundles, slow_parts)
+
+
+@pytest.fixture(scope="session")
+def drawing(bundles, drawing_parts):
+    from bundle.write import write
+
+    return write(bundles, drawing_parts)
+
+
 @pytest.fixture
 def tiny_copy(tiny, tmp_path):
     """One to tamper with."""

@@ -19,6 +19,7 @@ ELSEWHERE = {
     "make test",
     "imago serve --bundle bundles/photos-XXXXXXXX",
     "curl -F image=@a.jpg http://127.0.0.1:5000/classify",
+    "curl -F image=@page.png http://127.0.0.1:5000/convert",
 }
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from bundle.xml.grammar import Element, Event, Expression, Grammar, Named, Repeat, parts
 
 # A row of pixels is background where no channel is further from it: a card of very light grey is (245 on white), noise is not.

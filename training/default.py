@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from bundle import store
 from bundle.engine import cores
 from training import classifier, pieces, report
 from training.progress import Progress
@@ -20,8 +21,8 @@ BUNDLES = Path(__file__).resolve().parent.parent / "server" / "bundles"
 TRAIN, JUDGES = 3600, 60
 DRAWN_SIZE = 128
 
-# What the repository may carry.
-MOST_BYTES = 3_000_000
+# What the repository may carry, by kind.
+MOST_BYTES = {"classifier": 3_000_000, "xml": 4_000_000}
 
 
 def main() -> None:
@@ -67,13 +68,24 @@ def described(home: Path) -> Run:
     )
 
 
-def publish(bundle: Path) -> None:
+def publish(bundle: Path, folder: Path = BUNDLES) -> None:
+    """Takes the place of the one of its kind; that of the other kind stays."""
+    kind = store.read_manifest(bundle).kind
     size = sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file())
-    if size > MOST_BYTES:
-        sys.exit(f"the bundle has {size} bytes, at most {MOST_BYTES} wanted; nothing was replaced")
-    shutil.rmtree(BUNDLES, ignore_errors=True)
-    shutil.copytree(bundle.parent, BUNDLES)
-    click.echo(f"{BUNDLES / bundle.name}: {size / 1e6:.1f} MB")
+    if size > MOST_BYTES[kind]:
+        sys.exit(f"the bundle has {size} bytes, at most {MOST_BYTES[kind]} wanted; nothing was replaced")
+    for old in store.find(folder) if folder.is_dir() else []:
+        if store.read_manifest(old).kind == kind:
+            shutil.rmtree(old)
+            shutil.rmtree(_report(old), ignore_errors=True)
+    for new in (bundle, _report(bundle)):
+        if new.is_dir():
+            shutil.copytree(new, folder / new.name, dirs_exist_ok=True)
+    click.echo(f"{folder / bundle.name}: {size / 1e6:.1f} MB")
+
+
+def _report(bundle: Path) -> Path:
+    return bundle.with_name(f"{bundle.name}.report")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bundle.xml.decode import Decoder
 
 from bundle import canonical, write
 from bundle.engine import onnx_xml
@@ -14,6 +13,7 @@ from bundle.engine.keras_any import import_keras
 from bundle.errors import DataError
 from bundle.manifest import XmlTraining
 from bundle.xml.codec import Codec
+from bundle.xml.decode import Decoder
 from training import backbones, bands, goldens, xml_batches, xml_export, xml_fit, xml_model, xml_sure
 from training.bands import Cut
 from training.data import archive

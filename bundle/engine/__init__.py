@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from bundle.errors import BundleError, MissingExtra
-from bundle.manifest import Manifest
+from bundle.manifest import ClassifierManifest, XmlManifest
 
 Choice = Literal["auto", "onnx", "keras"]
 CHOICES: tuple[Choice, ...] = ("auto", "onnx", "keras")
@@ -38,7 +38,7 @@ class XmlEngine:
     ]
 
 
-def load(directory: Path, manifest: Manifest, choice: Choice) -> Engine:
+def load(directory: Path, manifest: ClassifierManifest, choice: Choice) -> Engine:
     """Raises BundleError for a model that does not fit its manifest, MissingExtra where no engine is installed."""
     name = _auto(manifest) if choice == "auto" else choice
     if name == "keras":
@@ -52,12 +52,21 @@ def load(directory: Path, manifest: Manifest, choice: Choice) -> Engine:
     return onnx_cpu.load(directory / "model.onnx", manifest.preprocess, manifest.labels)
 
 
+def load_xml(directory: Path, manifest: XmlManifest, choice: Choice) -> XmlEngine:
+    """Raises BundleError for a model that does not fit its manifest, MissingExtra where ONNX Runtime is not installed."""
+    if choice == "keras":
+        raise BundleError(f"{directory}: a model that makes XML runs on ONNX Runtime; use --engine auto or onnx")
+    from bundle.engine import onnx_xml
+
+    return onnx_xml.load(directory / "encoder.onnx", directory / "step.onnx", manifest.preprocess, manifest.vocabulary)
+
+
 def cores() -> int:
     """How many this process may use, which a container or taskset can make fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _auto(manifest: Manifest) -> Literal["onnx", "keras"]:
+def _auto(manifest: ClassifierManifest) -> Literal["onnx", "keras"]:
     keras = manifest.source == "keras" and _installed("keras")
     if keras and any(node.exists() for node in _GPU_NODES):
         from bundle.engine import keras_any

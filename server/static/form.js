@@ -15,6 +15,14 @@ const element = (tag, text, name) => {
 
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 
+const signed = (answer) => element("p", `${answer.model.name} ${answer.model.id.slice(0, 8)} · request ${answer.request_id}`, "id");
+
+function show(article, answer) {
+  const best = element("p", "XML ", "best");
+  best.append(element("span", `${answer.sure ? "sure" : "not sure"}, ${percent(answer.score)}`));
+  article.append(best, element("pre", answer.xml), signed(answer));
+}
+
 function fill(article, answer) {
   const best = element("p", `${answer.predictions[0].label} `, "best");
   best.append(element("span", percent(answer.predictions[0].probability)));
@@ -27,8 +35,7 @@ function fill(article, answer) {
     line.append(element("span", label, "label"), meter, element("span", percent(probability), "percent"));
     list.append(line);
   }
-  const model = `${answer.model.name} ${answer.model.id.slice(0, 8)} · request ${answer.request_id}`;
-  article.append(best, list, element("p", model, "id"));
+  article.append(best, list, signed(answer));
 }
 
 function complain(article, title, detail, id) {
@@ -41,7 +48,7 @@ let key = "";
 
 async function ask(body) {
   const headers = { Accept: "application/json", ...(key && { "X-API-Key": key }) };
-  const response = await fetch("/classify", { method: "POST", body, headers });
+  const response = await fetch(form.parentElement.dataset.ask, { method: "POST", body, headers });
   if (response.status !== 401) return response;
   key = (prompt("This server wants a key:") || "").replace(/[^!-~]/g, "");
   return key ? ask(body) : response;
@@ -62,7 +69,7 @@ async function classify(file) {
     const response = await ask(body);
     const answer = await response.json();
     waiting.remove();
-    if (response.ok) fill(article, answer);
+    if (response.ok) (answer.xml ? show : fill)(article, answer);
     else complain(article, file.name, answer.detail, answer.request_id);
   } catch {
     waiting.remove();

@@ -7,7 +7,7 @@ import pytest
 
 from bundle import manifest
 from bundle.errors import BundleError
-from bundle.manifest import Expected, Manifest
+from bundle.manifest import ClassifierManifest, Expected, ExpectedXml, XmlManifest
 
 FILE = {"sha256": "0" * 64, "size": 1}
 
@@ -18,12 +18,14 @@ def content(tiny):
 
 
 def parsed(content):
-    return manifest.parse(Manifest, json.dumps(content).encode(), "here/manifest.json")
+    return manifest.parse_manifest(json.dumps(content).encode(), "here/manifest.json")
 
 
-def refusal(data, wanted=Manifest):
+def refusal(data, wanted=None):
     with pytest.raises(BundleError) as caught:
-        manifest.parse(wanted, data, "here/manifest.json")
+        manifest.parse(wanted, data, "here/expected.json") if wanted else manifest.parse_manifest(
+            data, "here/manifest.json"
+        )
     return str(caught.value)
 
 
@@ -44,7 +46,8 @@ def test_bytes_of_the_file_are_canonical(tiny, content):
         ({"labels": 3.5}, "labels: Input should be a valid integer"),
         ({"labels": True}, "labels: Input should be a valid integer"),
         ({"labels": 0}, "labels: Input should be greater than or equal to 1"),
-        ({"kind": "regressor"}, "kind: Input should be 'classifier'"),
+        ({"kind": "regressor"}, "kind: Input should be 'classifier' or 'xml'"),
+        ({"kind": ["xml"]}, "kind: Input should be 'classifier' or 'xml'"),
         ({"source": "pickle"}, "source: Input should be 'keras' or 'onnx'"),
         ({"scores": "relu"}, "scores: Input should be 'softmax' or 'sigmoid'"),
         ({"name": "../tiny"}, "name: String should match pattern"),
@@ -65,7 +68,7 @@ def test_wrong_value_is_refused_by_name(content, change, words):
     assert refusal(json.dumps({**content, **change}).encode()).startswith(f"here/manifest.json: {words}")
 
 
-@pytest.mark.parametrize("key", Manifest.model_fields)
+@pytest.mark.parametrize("key", ClassifierManifest.model_fields)
 def test_missing_key_is_refused_by_name(content, key):
     del content[key]
     assert refusal(json.dumps(content).encode()) == (
@@ -126,7 +129,7 @@ def test_number_that_is_not_finite_is_never_written(content, number):
 
 
 def test_several_mistakes_are_counted(content):
-    text = refusal(json.dumps({**content, "labels": "3", "kind": 1, "more": 1}).encode())
+    text = refusal(json.dumps({**content, "labels": "3", "name": 1, "more": 1}).encode())
     assert "(and 2 more)" in text
 
 
@@ -134,7 +137,7 @@ def test_id_does_not_hang_on_the_order_of_keys(content):
     assert manifest.bundle_id(dict(reversed(content.items()))) == content["id"]
 
 
-@pytest.mark.parametrize("key", sorted(Manifest.model_fields.keys() - {"id"}))
+@pytest.mark.parametrize("key", sorted(ClassifierManifest.model_fields.keys() - {"id"}))
 def test_id_covers_every_key_but_itself(content, key):
     assert manifest.bundle_id({**content, key: "another"}) != content["id"]
 
@@ -146,3 +149,52 @@ def test_id_leaves_itself_out(content):
 def test_manifest_cannot_be_changed(content):
     with pytest.raises(ValueError, match="frozen"):
         parsed(content).labels = 4
+
+
+# ---- XML -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def boxes_content(boxes):
+    return json.loads((boxes / "manifest.json").read_text())
+
+
+def test_what_is_written_of_xml_is_what_is_read(boxes_content):
+    found = parsed(boxes_content)
+    assert (type(found), found.model_dump(mode="json")) == (XmlManifest, boxes_content)
+
+
+@pytest.mark.parametrize("key", sorted(XmlManifest.model_fields.keys() - {"kind"}))
+def test_missing_key_of_xml_is_refused_by_name(boxes_content, key):
+    del boxes_content[key]
+    assert refusal(json.dumps(boxes_content).encode()) == (
+        f"here/manifest.json: {key}: Field required; write the bundle again"
+    )
+
+
+@pytest.mark.parametrize("key", ["score", "least", "iou", "wrong", "interval", "pictures"])
+def test_missing_word_of_sure_is_refused_by_name(boxes_content, key):
+    del boxes_content["sure"][key]
+    assert refusal(json.dumps(boxes_content).encode()).startswith(f"here/manifest.json: sure.{key}: Field required")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"labels": 3}, "labels: Extra inputs are not permitted"),
+        ({"tolerance": 0.1}, "tolerance: Extra inputs are not permitted"),
+        ({"vocabulary": 0}, "vocabulary: Input should be greater than or equal to 1"),
+        ({"most_tokens": 2.5}, "most_tokens: Input should be a valid integer"),
+        ({"kind": "classifier"}, "scores: Field required"),
+        ({"source": "keras"}, "files: model.keras missing"),
+        ({"files": {}}, "files: encoder.onnx, golden/expected.json, schema.rng, step.onnx missing"),
+    ],
+    ids=str,
+)
+def test_wrong_value_of_xml_is_refused_by_name(boxes_content, change, words):
+    assert refusal(json.dumps({**boxes_content, **change}).encode()).startswith(f"here/manifest.json: {words}")
+
+
+def test_golden_token_that_is_no_whole_number_is_refused():
+    content = {"pictures": {"0.png": {"input_sha256": "0" * 64, "output": [1, 2.5]}}}
+    assert "pictures.0.png.output.1" in refusal(json.dumps(content).encode(), ExpectedXml)

@@ -1,5 +1,6 @@
 """Knobs: flags win over the environment, the environment over defaults, and a bad value names both of its spellings."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -190,8 +191,15 @@ def test_help_shows_every_knob(knob):
 
 
 @pytest.mark.skipif(not EMBEDDED, reason="`make bundles` has not run")
-def test_without_a_bundle_the_embedded_one_is_served():
-    assert config.read().bundles == (str(EMBEDDED[0]),)
+def test_without_a_bundle_the_embedded_ones_are_served():
+    assert sorted(config.read().bundles) == [str(path) for path in EMBEDDED]
+
+
+def test_what_classifies_comes_first_of_those_that_are_embedded(monkeypatch, tmp_path, tiny, boxes):
+    for bundle in (boxes, tiny):
+        shutil.copytree(bundle, tmp_path / "bundles" / bundle.name)
+    monkeypatch.setattr(config.resources, "files", lambda _: tmp_path)
+    assert [Path(path).name for path in config.read().bundles] == [tiny.name, boxes.name]
 
 
 @pytest.mark.skipif(bool(EMBEDDED), reason="there is a default bundle")

@@ -20,7 +20,7 @@ from server.operation import Operation
 
 
 class App:
-    """Answers with what it got; POST /wait waits until it is told to go on, /large answers with 8 MB."""
+    """Answers with what it got; POST /wait waits until it is told to go on, /large answers with 8 MB, /pieces piece by piece."""
 
     def __init__(self):
         self.go, self.seen = threading.Event(), []
@@ -32,9 +32,21 @@ class App:
             self.go.wait(10)
         if environ["PATH_INFO"] == "/breaks":
             raise ArithmeticError("on purpose")
+        if environ["PATH_INFO"] == "/pieces":
+            environ["imago.streamed"] = True
+            start_response("200 OK", [])
+            return self.pieces(environ["QUERY_STRING"])
         data = bytes(8 << 20) if environ["PATH_INFO"] == "/large" else environ["REQUEST_METHOD"].encode() + body
         start_response("200 OK", [("Content-Length", str(len(data)))])
         return [data]
+
+    def pieces(self, fast):
+        """Forty of 8 KB, a moment between them; or of half a megabyte, as fast as they go. `seen` has how far it came."""
+        for at in range(40):
+            self.seen.append(at)
+            yield bytes(1 << 19 if fast else 1 << 13)
+            if not fast:
+                time.sleep(0.01)
 
 
 @contextmanager
@@ -306,3 +318,59 @@ def test_loop_outlives_an_error_of_its_own(front, monkeypatch):
         patch.setattr(front[0], "_submit", broken)
         assert front[2](GET).recv(100) == b""
     assert answer(front[2](GET))[0] == 200
+
+
+# ---- answers that are made piece by piece --------------------------------------------------
+
+
+def asked_for_pieces(connect, query="", version="1.1"):
+    return connect(f"GET /pieces{query} HTTP/{version}\r\nHost: x\r\n\r\n".encode())
+
+
+def test_pieces_come_whole_and_the_connection_is_kept(front):
+    _, _, connect = front
+    sock = asked_for_pieces(connect)
+    for _ in range(2):
+        answer = http.client.HTTPResponse(sock)
+        answer.begin()
+        assert len(answer.read()) == 40 << 13
+        sock.sendall(b"GET /pieces HTTP/1.1\r\nHost: x\r\n\r\n")
+
+
+def test_pieces_come_before_the_last_is_made(front):
+    _, app, connect = front
+    asked_for_pieces(connect).recv(1 << 13)
+    assert len(app.seen) < 40
+
+
+def test_who_reads_no_pieces_is_left_and_the_thread_is_free():
+    with running(request_threads=1) as (loop, app, connect):
+        sock = asked_for_pieces(connect, "?fast")
+        answer = http.client.HTTPResponse(other := connect(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
+        answer.begin()
+        assert answer.read() == b"GET"
+        assert app.seen[-2] < 39  # it was not made to its end
+        other.close()
+        until = time.monotonic() + 5
+        while loop.clients.all and time.monotonic() < until:
+            time.sleep(0.01)
+        assert (len(loop.clients.all), loop.clients.held) == (0, 0)
+        sock.close()
+
+
+def test_who_closes_in_the_middle_ends_the_answer(front):
+    _, app, connect = front
+    sock = asked_for_pieces(connect)
+    sock.recv(100)
+    sock.close()
+    time.sleep(0.3)
+    assert 0 < len(app.seen) < 39
+
+
+def test_next_request_behind_pieces_is_answered_after_them(front):
+    _, _, connect = front
+    sock = asked_for_pieces(connect)
+    sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    data = b"".join(iter(lambda: sock.recv(1 << 20), b""))
+    assert data.endswith(b"\r\n\r\nGET")
+    assert data.count(b"HTTP/1.1 200 OK") == 2

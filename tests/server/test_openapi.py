@@ -104,11 +104,12 @@ ANSWERS = [
 
 
 @pytest.fixture(scope="module")
-def apps(serving, tiny, tmp_path_factory):
+def apps(serving, tiny, boxes, tmp_path_factory):
     """Servers in every state: good, loading, with a full queue, with dead engine threads, and one that wants keys."""
     keys = tmp_path_factory.mktemp("keys") / "keys"
     keys.write_text("a-key-of-some-length\n")
-    config, keyed = read(bundle=(tiny,)), read(bundle=(tiny,), api_keys=keys, metrics_keys=keys, admin_keys=keys)
+    both = (tiny, boxes)
+    config, keyed = read(bundle=both), read(bundle=both, api_keys=keys, metrics_keys=keys, admin_keys=keys)
     operated = read(bundle=(tiny,), admin_keys=keys)
     fresh = {
         "loading": create_app(config, Models(config)),
@@ -117,15 +118,19 @@ def apps(serving, tiny, tmp_path_factory):
     }
     nobody = "http://127.0.0.1:9"
     with (
-        serving(tiny, max_body_mb=1, url_allow=nobody) as good,
-        serving(tiny, queue=1) as busy,
+        serving(*both, max_body_mb=1, url_allow=nobody) as good,
+        serving(*both, queue=1) as busy,
         serving(tiny) as dead,
         serving(tiny, max_body_mb=1, admin_keys=keys) as own,
+        serving(tiny) as labels,
+        serving(boxes) as xml,
     ):
-        for app in (busy, dead):
-            app.extensions["imago"].get(None).pool.close()
-        busy.extensions["imago"].get(None).pool._queue.put_nowait(Job(np.zeros(1), 0.0))
-        yield {"good": good, "busy": busy, "dead": dead, "operated": own, **fresh}
+        dead.extensions["imago"].get(None).pool.close()
+        for name in ("tiny", "boxes"):
+            pool = busy.extensions["imago"].get(name).pool
+            pool.close()
+            pool._queue.put_nowait(Job(np.zeros(1), 0.0))
+        yield {"good": good, "busy": busy, "dead": dead, "operated": own, "labels": labels, "xml": xml, **fresh}
 
 
 NAMED = {
@@ -154,6 +159,8 @@ def body(route, picture, code):
 def state(route, status, code):
     if route.path.endswith(("/reload", "/load")) and code not in ("forbidden", "unauthorized"):
         return "operated loading" if status == 503 else "operated"
+    if code == "unknown-model" and route.path in ("/classify", "/convert"):
+        return {"/classify": "xml", "/convert": "labels"}[route.path]
     if code in ("busy", "unauthorized"):
         return {"busy": "busy", "unauthorized": "keyed"}[code]
     if status != 503:
@@ -164,11 +171,14 @@ def state(route, status, code):
 @pytest.mark.parametrize(("route", "status", "code"), ANSWERS, ids=lambda part: getattr(part, "path", part))
 def test_every_documented_answer_is_given(apps, tiny, number, jpeg, route, status, code):
     app = apps[state(route, status, code)]
-    path = route.path.format(name="cats" if code == "unknown-model" else "tiny", number=number(tiny), label="stable")
+    there = "boxes" if route.path.endswith("/convert") else "tiny"
+    path = route.path.format(name="cats" if code == "unknown-model" else there, number=number(tiny), label="stable")
     picture = {**PICTURES, "bad-picture": jpeg[:200]}.get(code, jpeg)
     more = body(route, picture, code) if route.method == "POST" else {}
     environ = {"imago.start": time.monotonic() - (3600 if code == "expired" else 0)}
     headers = {"Origin": "http://elsewhere.example"} if code == "cross-origin" else {}
+    if code == "not-acceptable":
+        headers["Accept"] = "image/svg+xml"
     if state(route, status, code).startswith("operated"):
         headers["X-API-Key"] = "a-key-of-some-length"
     answer = app.test_client().open(path, method=route.method, environ_overrides=environ, headers=headers, **more)
@@ -180,8 +190,9 @@ def test_every_documented_answer_is_given(apps, tiny, number, jpeg, route, statu
 
 
 @pytest.fixture(scope="module")
-def schema(app):
-    return schemathesis.openapi.from_wsgi("/openapi.json", app)
+def schema(serving, tiny, boxes):
+    with serving(tiny, boxes) as app:
+        yield schemathesis.openapi.from_wsgi("/openapi.json", app)
 
 
 def odd_requests(case, known):
@@ -206,5 +217,6 @@ def odd_requests(case, known):
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 def test_50_odd_requests_get_only_documented_answers(schema, tiny, number, route):
-    known = {"name": "tiny", "number": number(tiny), "label": "stable"}
+    there = "boxes" if route.path.endswith("/convert") else "tiny"
+    known = {"name": there, "number": number(tiny), "label": "stable"}
     odd_requests(schema[route.path][route.method].as_strategy(), known)()
