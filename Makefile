@@ -8,7 +8,7 @@ BUNDLES ?=
 LISTEN ?= 127.0.0.1:5000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test soak check bench bench-peers peers-kserve bench-serving bench-fronts bundles browser lock format clean
+.PHONY: help setup serve test soak check bench bench-peers peers-kserve bench-serving bench-fronts bench-xml bundles browser lock format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +24,7 @@ test: setup ## all tests; those that need a browser or data that is not there sk
 	$(BIN)/pytest
 
 soak: setup ## what takes minutes: fuzz, floods, 100 reloads, clock jumps (faketime, where Debian's is installed)
-	$(BIN)/pytest -m soak -s tests/server
+	$(BIN)/pytest -m soak -s tests/bundle tests/server
 
 check: setup ## formatting, lint, types
 	$(BIN)/ruff format --check .
@@ -49,6 +49,9 @@ bench-serving: setup ## measure the server against its own raw loop and its peer
 
 bench-fronts: setup ## measure our loop against gunicorn's own workers (needs wrk; make bench-peers)
 	$(BIN)/python -m bench.fronts $(BUNDLES)
+
+bench-xml: setup ## train on pages and patterns and measure image to XML (hours; ONLY=speed,valid for parts, WORK=DIR keeps what was trained)
+	$(BIN)/python -m bench.xml $(if $(ONLY),--only $(ONLY)) $(if $(WORK),--work $(WORK))
 
 bundles: setup ## draw the pictures and train the embedded default again
 	$(BIN)/python -m training.default

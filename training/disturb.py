@@ -23,7 +23,7 @@ WHOLE = image.Preprocess(height=4096, width=4096, resize="squash", resample="bil
 def disturbed(name: str, data: bytes) -> bytes:
     """The picture's bytes after DISTURBANCES[name], the same each time. Raises PictureError."""
     picture = DISTURBANCES[name](image.decode(data, WHOLE), np.random.default_rng(zlib.crc32(data)))
-    return _encoded(picture, "JPEG", quality=30) if name == "jpeg q30" else _encoded(picture, "PNG", compress_level=1)
+    return _encoded(picture, "JPEG", quality=30) if name == "jpeg q30" else _encoded(picture, "PNG", compress_level=0)
 
 
 def _same(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
@@ -32,8 +32,8 @@ def _same(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 def _grain(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Sigma 10, for each pixel of the picture as it came."""
-    pixels = np.asarray(picture, np.float32)
-    return _clipped(pixels + rng.normal(0, 10, pixels.shape).astype(np.float32))
+    grain = rng.standard_normal((picture.height, picture.width, 3), np.float32)
+    return _clipped(np.asarray(picture, np.float32) + 10 * grain)
 
 
 def _noise(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
@@ -86,7 +86,7 @@ def _sized(picture: Image.Image, factor: float) -> Image.Image:
 
 
 def _clipped(pixels: np.ndarray) -> Image.Image:
-    return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
+    return Image.fromarray(np.clip(pixels + 0.5, 0, 255).astype(np.uint8))
 
 
 def _encoded(picture: Image.Image, form: str, **save: int) -> bytes:
