@@ -84,7 +84,7 @@ def test_any_network_gives_a_valid_document_within_its_bound(seed, language, bea
     decoder = saying(language, lambda path: rng.normal(0, 3, tokens), most)
     answer = decoder.decode(picture(0), beam=beam)
     assert language.valid(answer.xml)
-    assert answer.tokens <= max(most, language.automaton.state(language.automaton.first).need)
+    assert answer.tokens <= Walk(language.automaton, most).left
 
 
 @pytest.mark.parametrize("strange", [np.nan, np.inf, -np.inf])
