@@ -26,8 +26,8 @@ class Chunks:
             "attribute": self._name,
             "value": self._word,
             "number": self._word,
+            "text": self._text,
             "end": self._end,
-            "text": lambda _: self._quote(),
         }
         text = ""
         for event in events[self._seen :]:
@@ -72,6 +72,10 @@ class Chunks:
         if self._quoted:
             return blank + _escaped(text)
         return self._close() + blank + escape(text) if text or blank else ""
+
+    def _text(self, _: str) -> str:
+        """Where the attributes are over."""
+        return self._quote()
 
     def _end(self, _: str) -> str:
         text = self._quote()

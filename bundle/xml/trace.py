@@ -48,7 +48,7 @@ def trace(picture: np.ndarray, *, unit: float, resize: str) -> list[Outline]:
     labels, count = _components(solid, diagonal=True)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     sizes[0] = 0
-    found = []
+    found: list[Outline] = []
     for label in np.argsort(-sizes, kind="stable")[: 2 * MOST_OUTLINES]:
         if sizes[label] < max(LEAST_AREA * ink.size, 16) or len(found) == MOST_OUTLINES:
             break

@@ -53,9 +53,9 @@ def paths(xml):
 
 
 def against(xml, *wanted):
-    """Mean IoU of the paths, drawn by resvg, with those wanted, in their order."""
+    """Mean IoU of what is wanted, drawn by resvg, with the path that is most like it."""
     found = [filled(d.decode()) for d in paths(xml)]
-    return np.mean([area.same(one, filled(d)) for one, d in zip(found, wanted, strict=True)])
+    return np.mean([max(area.same(one, filled(d)) for one in found) for d in wanted])
 
 
 def moved(d, sigma, seed=0):
@@ -63,8 +63,9 @@ def moved(d, sigma, seed=0):
     return re.sub(r"\d+", lambda number: str(round(float(np.clip(int(number[0]) + rng.normal(0, sigma), 0, 255)))), d)
 
 
-def commands(d):
-    return re.sub(r"[^MLCZ]", "", d if isinstance(d, str) else d.decode())
+def pieces(d):
+    """Kinds of a closed path, wherever it begins."""
+    return sorted(shape.read(d if isinstance(d, str) else d.decode()).kinds)
 
 
 def refit(xml, picture, **options):
@@ -76,7 +77,7 @@ def refit(xml, picture, **options):
 def test_a_path_that_is_off_comes_to_lie_on_the_outline_with_its_commands_kept(d, sigma):
     found = refit(document(moved(d, sigma)), drawn(d))
     assert against(found.xml, d) > 0.985
-    assert [commands(one) for one in paths(found.xml)] == [commands(d)]
+    assert [pieces(one) for one in paths(found.xml)] == [pieces(d)]
     assert (found.way, LANGUAGE.valid(found.xml)) == ("fitted", True)
     assert found.before < found.iou
 
@@ -122,8 +123,10 @@ def test_each_path_finds_its_own_outline():
 def test_a_path_without_an_outline_stays_and_so_do_open_ones():
     fold = "M 30 30 L 90 30"
     found = refit(document(moved(FRONT, 4), CUFF, fold), drawn(FRONT))
-    assert paths(found.xml)[1:] == [CUFF.encode(), fold.encode()]
-    assert against(found.xml, FRONT, CUFF, fold) > 0.66
+    assert len(paths(found.xml)) == 3
+    assert fold.encode() in paths(found.xml)
+    assert against(found.xml, CUFF) == 1
+    assert against(found.xml, FRONT) > 0.985
 
 
 @pytest.mark.parametrize("resize", ["pad", "squash", "crop"])
@@ -148,13 +151,13 @@ def test_a_structure_that_cannot_fit_is_replaced(wrong):
     found = refit(document(wrong), drawn(FRONT))
     assert against(found.xml, FRONT) > 0.97
     assert LANGUAGE.valid(found.xml)
-    assert len(commands(paths(found.xml)[0])) <= 1.2 * len(commands(FRONT))
+    assert len(pieces(paths(found.xml)[0])) <= 1.2 * len(pieces(FRONT))
 
 
 def test_unless_that_is_switched_off():
     found = refit(document(POCKET), drawn(FRONT), least=0)
     assert found.way == "fitted"
-    assert commands(paths(found.xml)[0]).strip("Z") == commands(POCKET).strip("Z")
+    assert pieces(paths(found.xml)[0]) == pieces(POCKET)
 
 
 @pytest.mark.parametrize("kind", ["blank", "black", "noise", "photo", "tiny", "long", "grey"])
