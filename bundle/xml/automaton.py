@@ -30,12 +30,13 @@ class Automaton:
     def state(self, tails: Tails) -> State:
         """With what comes first in each of the tails opened until it is an event or a number."""
         rests = self._rests.close(tails)
-        if rests not in self._states:
+        state = self._states.get(rests)
+        if state is None:
             if len(self._states) >= MOST_STATES:
                 self._forget()
             found = ways(rests)
-            self._states[rests] = State(rests, found, self._mask(found), self.state)
-        return self._states[rests]
+            state = self._states[rests] = State(rests, found, self._mask(found), self.state)
+        return state  # another thread may forget it meanwhile
 
     def _mask(self, ways: Ways) -> np.ndarray:
         """bool (tokens,), read-only; many states share one."""

@@ -3,7 +3,10 @@
 from random import Random
 
 import numpy as np
+from hypothesis import reject
 
+from bundle.errors import SchemaError
+from bundle.xml import schema
 from bundle.xml.automaton import Walk
 from bundle.xml.codec import Codec
 
@@ -87,3 +90,11 @@ def grow(codec: Codec, most: int, rng: Random) -> Walk:
     while not walk.done:
         walk.push(int(rng.choice(np.flatnonzero(walk.mask()))))
     return walk
+
+
+def codec_of(seed: int) -> Codec:
+    """Of a schema by chance; one that libxml2 knows how to refuse is no example."""
+    try:
+        return Codec(schema.parse(Writer(Random(seed)).schema().encode()))
+    except SchemaError:
+        reject()

@@ -8,18 +8,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bundle.xml import automaton, codec, schema
+from bundle.xml import automaton, codec
 from training import pieces
 
-from .schemas import Writer, grow
+from .schemas import codec_of, grow
 
 READY = {path.stem: codec.load(path) for path in (Path(pieces.__file__).parents[1] / "schemas").glob("*.rng")}
 seeds = st.integers(0, 2**32)
 bounds = st.one_of(st.integers(0, 12), st.integers(0, 400))
-
-
-def made(seed: int) -> codec.Codec:
-    return codec.Codec(schema.parse(Writer(Random(seed)).schema().encode()))
 
 
 @pytest.mark.parametrize("name", READY)
@@ -34,7 +30,7 @@ def test_every_walk_through_a_ready_made_schema_ends_in_a_valid_document(name, s
 @given(seed=seeds, most=bounds)
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_walk_through_any_schema_ends_in_a_valid_document(seed, most):
-    coder = made(seed)
+    coder = codec_of(seed)
     walk = grow(coder, most, Random(seed))
     coder.read(coder.write(walk.events))
     assert walk.left >= 0

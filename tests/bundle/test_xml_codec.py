@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bundle.errors import DocumentError
-from bundle.xml import codec, schema
+from bundle.xml import codec
 from training import pieces
 
-from .schemas import Writer, grow
+from .schemas import codec_of, grow
 
 READY = {path.stem: codec.load(path) for path in (Path(pieces.__file__).parents[1] / "schemas").glob("*.rng")}
 PAGE = b'<page>\n <header><button state="active"/></header>\n <row><single><title/><text/><action colour="red"/></single></row></page>'
@@ -28,7 +28,7 @@ def round_trip(coder: codec.Codec, document: bytes) -> None:
 @given(seed=seeds, most=st.integers(0, 120))
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_document_of_any_schema_goes_to_tokens_and_back(seed, most):
-    coder = codec.Codec(schema.parse(Writer(Random(seed)).schema().encode()))
+    coder = codec_of(seed)
     round_trip(coder, coder.write(grow(coder, most, Random(seed)).events))
 
 
