@@ -143,7 +143,7 @@ def _post(path: str, tag: str, summary: str, **more: Any) -> Route:
 
 _LABELS: dict[str, Any] = {"good": {JSON: "Answer"}, "errors": {**_PICTURES, **_UNKNOWN}, "query": ("top",)}
 _XML: dict[str, Any] = {
-    "good": {JSON: "Converted", "application/xml": "", "image/svg+xml": "", "text/event-stream": ""},
+    "good": {JSON: "Converted", "application/xml": "", "image/svg+xml": "", "text/event-stream": "Event"},
     "errors": {**_PICTURES, **_UNKNOWN, 406: ("not-acceptable",)},
     "query": ("beam", "fit", "stream"),
 }

@@ -53,6 +53,8 @@ SCHEMAS: dict[str, Schema] = {
         ),
         "oneOf": [{"required": ["predictions"]}, {"required": ["results"]}],
     },
+    # Of a stream, each; `data` of a piece is its text, of the last one what /convert answers without a stream.
+    "Event": _object(("event", "data"), event={"enum": ["piece", "answer", "error"]}, data={"type": "string"}),
     "Converted": {
         **_object(
             ("model", "request_id"),
