@@ -53,7 +53,7 @@ def test_bundle_needs_only_its_few_libraries_at_the_top():
 
 
 # Augmentation and drawing make pictures, they do not prepare model input.
-DRAWS = {"training/pieces/__init__.py", "training/pieces/drawing.py"}
+DRAWS = {"training/pieces/__init__.py", "training/pieces/drawing.py", "training/augment.py"}
 DECODERS = re.compile(
     r"Image\.open|ImageOps|\.resize\(|\.thumbnail\(|decode_(jpeg|png|image)|load_img|image_dataset_from|imdecode|imread"
 )

@@ -13,6 +13,7 @@ import click
 from bundle.errors import DataError
 from bundle.manifest import NAME
 from training.run import Backbone, Resize, Run, name_of
+from training.xml_run import XmlRun
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 a_path = click.Path(path_type=Path)
@@ -200,6 +201,13 @@ def imagenet(as_json: bool, labels: Path | None, **options: Any) -> None:
     help="Share of training pages put together of other pages' bands, where the schema notes bands.",
 )
 @click.option(
+    "--redraw",
+    type=click.FloatRange(0, 1),
+    default=0.75,
+    show_default=True,
+    help="Share of training drawings made anew from their documents, sheared and scaled, in another line.",
+)
+@click.option(
     "--patience",
     type=click.IntRange(0),
     default=6,
@@ -245,25 +253,21 @@ def xml(as_json: bool, **options: Any) -> None:
     click.echo(f"  serve    imago serve --bundle {shlex.quote(str(result.bundle))}")
 
 
-def _xml_run(
-    *, no_photos: bool, cache: Path | None, name: str | None, size: int, data: Path, resize: str, **options: Any
-) -> Any:
+def _xml_run(*, data: Path, size: int, cache: Path | None, no_photos: bool, **options: Any) -> XmlRun:
     from training.data import archive, pairs
     from training.data.cache import DEFAULT_BYTES, default_directory
-    from training.xml_run import XmlRun
 
     cache = cache or default_directory()
-    if resize == "auto":
+    if options["resize"] == "auto":
         drawings = pairs.schema(archive.folder(data, cache), options["schema"]).grammar.vector
-        resize = "pad" if drawings else "squash"
+        options["resize"] = "pad" if drawings else "squash"
+    options["name"] = options["name"] or name_of(data.with_suffix("") if data.is_file() else data)
     if options["d_model"] % options["heads"]:
         raise DataError(f"--d-model {options['d_model']}: not a multiple of the {options['heads']} heads")
     return XmlRun(
         data=data,
-        name=name or name_of(data.with_suffix("") if data.is_file() else data),
         height=size,
         width=size,
-        resize=resize,
         photos_in_bundle=not no_photos,
         cache=cache,
         cache_bytes=DEFAULT_BYTES,

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from bundle.xml.decode import Decoder
 
 from bundle import canonical, write
-from bundle.engine import onnx_xml
+from bundle.engine import XmlEngine, onnx_xml
 from bundle.engine.keras_any import import_keras
 from bundle.errors import DataError
 from bundle.manifest import XmlTraining
@@ -64,9 +64,7 @@ def main(run: XmlRun, progress: Progress) -> Result:
     reasons = progress.track("decoding", decoded, len(found + judges))
     unreadable = [(photo.path, reason) for photo, reason in reasons if reason]
     pairs = sets.load(found, judges, codec, large, skipped=[*skipped, *bad, *unreadable])
-    for path, reason in pairs.skipped:
-        progress.note(f"{path} is left out: {reason}")
-    for sentence in pairs.notes:
+    for sentence in (*(f"{path} is left out: {reason}" for path, reason in pairs.skipped), *pairs.notes):
         progress.note(sentence)
     with progress.stage("cutting"):
         cuts = _cuts(run, pairs, strips, progress)
@@ -85,38 +83,25 @@ def main(run: XmlRun, progress: Progress) -> Result:
     digest = sets.digest(pairs)
     checkpoint = run.cache / "runs" / f"{run.key}-{digest[:16]}.npz"
 
-    def answers() -> list[xml_sure.Judged]:
-        encoder, step = xml_export.export(model)
-        engine = onnx_xml.load(encoder, step, run.preprocess, len(codec.automaton.tokens))
-        decoder = Decoder(engine.encode, engine.step, codec, most)
-        return [
-            xml_sure.judge(decoder, large.read(pair.photo), full.read(pair.photo), pair) for pair in pairs.validation
-        ]
+    def heard(state: State, look: Look | None) -> None:
+        figures = {"loss": look.loss, "exact": look.exact, "tokens": look.token} if look else {}
+        shown(state.step, state.end, figures)
+        if state.step == run.steps // 2 and run.steps >= xml_fit.LOOKS:
+            _guard(run, _answers(_exported(run, model, codec, most).decoder, pairs, large, full), pairs)
 
     with progress.steps("training", run.steps) as shown:
-
-        def heard(state: State, look: Look | None) -> None:
-            figures = {"loss": look.loss, "exact": look.exact, "tokens": look.token} if look else {}
-            shown(state.step, state.end, figures)
-            if state.step == run.steps // 2 and run.steps >= xml_fit.LOOKS:
-                _guard(run, answers(), pairs)
-
-        looks = xml_fit.fit(run, model, samples, judged, checkpoint, heard)
+        looks = xml_fit.fit(model, samples, judged=judged, checkpoint=checkpoint, heard=heard)
 
     # ---- export, judged through the engine that will serve it ----------------------------------
     with progress.stage("exporting"):
-        encoder, step = xml_export.export(model)
-        engine = onnx_xml.load(encoder, step, run.preprocess, len(codec.automaton.tokens))
-        xml_export.check(model, engine, pixels[:4], truth[:4])
-    decoder = Decoder(engine.encode, engine.step, codec, most)
+        exported = _exported(run, model, codec, most)
+        xml_export.check(model, exported.engine, pixels[:4], truth[:4])
     with progress.stage("judging"):
-        said = [
-            xml_sure.judge(decoder, large.read(pair.photo), full.read(pair.photo), pair) for pair in pairs.validation
-        ]
+        said = _answers(exported.decoder, pairs, large, full)
         _guard(run, said, pairs)
         figures = _figures(said)
     with progress.stage("calibrating"):
-        others = xml_sure.others(run, decoder, [(large.read(pair.photo), pair) for pair in pairs.validation])
+        others = xml_sure.others(run, exported.decoder, [(large.read(pair.photo), pair) for pair in pairs.validation])
         sure = xml_sure.calibrate([*said, *others], drawings=codec.grammar.vector)
 
     # ---- the bundle, written, loaded again and checked against its golden pictures -------------
@@ -134,8 +119,8 @@ def main(run: XmlRun, progress: Progress) -> Result:
                 metrics=figures,
                 models={
                     "model.keras": canonical.keras_bytes(model),
-                    "encoder.onnx": encoder,
-                    "step.onnx": step,
+                    "encoder.onnx": exported.encoder,
+                    "step.onnx": exported.step,
                 },
                 pictures=golden or goldens.of_data([pair.photo for pair in pairs.validation], progress),
             ),
@@ -154,6 +139,24 @@ def main(run: XmlRun, progress: Progress) -> Result:
         recomposed=len(cuts),
         skipped=pairs.skipped,
     )
+
+
+class Exported(NamedTuple):
+    encoder: bytes
+    step: bytes
+    engine: XmlEngine
+    decoder: Decoder
+
+
+def _exported(run: XmlRun, model: Any, codec: Codec, most: int) -> Exported:
+    encoder, step = xml_export.export(model)
+    engine = onnx_xml.load(encoder, step, run.preprocess, len(codec.automaton.tokens))
+    return Exported(encoder, step, engine, Decoder(engine.encode, engine.step, codec, most))
+
+
+def _answers(decoder: Decoder, pairs: Pairs, large: caches.Cache, full: caches.Cache) -> list[xml_sure.Judged]:
+    """To the validation pictures, by the way that serves."""
+    return [xml_sure.judge(decoder, large.read(pair.photo), full.read(pair.photo), pair) for pair in pairs.validation]
 
 
 def _caches(run: XmlRun) -> tuple[caches.Cache, caches.Cache, list[caches.Cache]]:

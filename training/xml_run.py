@@ -32,6 +32,7 @@ class XmlRun:
     learning_rate: float  # the highest; it falls to zero by a half cosine
     weight_decay: float
     recompose: float  # share of training pages put together of others' parts, where the schema has bands
+    redraw: float  # share of training drawings made anew from their documents, where the schema is one of drawings
     patience: int  # evaluations without a mistake after which the rest of the steps is saved; 0: none is
     collapse: (
         float  # of the validation pictures' different documents, how many different ones must be answered at half time
