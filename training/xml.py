@@ -1,28 +1,28 @@
 """Trains a network that writes XML from pictures: a text that reads from top to bottom."""
 
-from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from bundle.xml.decode import Decoder
 
 from bundle import canonical, write
+from bundle import model as opening
 from bundle.engine import XmlEngine, onnx_xml
 from bundle.engine.keras_any import import_keras
 from bundle.errors import DataError
 from bundle.manifest import XmlTraining
 from bundle.xml.codec import Codec
-from training import backbones, bands, goldens, xml_batches, xml_export, xml_fit, xml_model, xml_sure
+from training import backbones, bands, evaluate, goldens, xml_batches, xml_export, xml_fit, xml_model, xml_sure
 from training.bands import Cut
 from training.data import archive
 from training.data import cache as caches
 from training.data import pairs as sets
-from training.data.pairs import Pair, Pairs
+from training.data.pairs import Pairs
 from training.progress import Progress
-from training.xml_batches import Samples
+from training.xml_batches import Batch, Samples
 from training.xml_fit import Look, State
+from training.xml_report import Report
 from training.xml_run import XmlRun
 
 # Bands are looked for in a picture so high, and not wider than needed to see that a row is not empty.
@@ -32,24 +32,11 @@ CUT_HEIGHT, CUT_WIDTH = 1024, 64
 LONGER = 2
 SHORTEST = 32
 
-
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """What came of a run, for the command line and the report."""
-
-    bundle: Path
-    codec: Codec
-    pairs: dict[str, int]  # set -> pairs
-    metrics: dict[str, float]
-    looks: tuple[Look, ...]
-    judged: tuple[xml_sure.Judged, ...]  # validation, as it is
-    validation: tuple[Pair, ...]  # of `judged`, in its order
-    parameters: int
-    recomposed: int  # pages whose parts were put together anew
-    skipped: tuple[tuple[Path, str], ...]
+# Batches of training pictures that the report shows.
+SAMPLES = 2
 
 
-def main(run: XmlRun, progress: Progress) -> Result:
+def main(run: XmlRun, progress: Progress) -> Report:
     """Raises ImagoError where there is nothing to train on or to write."""
     # ---- data: who trains, who judges, what cannot be used -------------------------------------
     with progress.stage("scanning"):
@@ -77,9 +64,7 @@ def main(run: XmlRun, progress: Progress) -> Result:
     most = max(SHORTEST, LONGER * max(len(pair.tokens) for pair in pairs.train + pairs.validation))
     model = xml_model.build(run, len(codec.automaton.tokens), most)
     samples = Samples(run, codec, pairs.train, cuts, large)
-    truth = [pair.tokens for pair in pairs.validation]
-    pixels = np.stack([full.read(pair.photo) for pair in pairs.validation])
-    judged = xml_batches.batch(pixels, truth), xml_batches.masks(codec, truth)
+    judged = _judged(codec, pairs, full)
     digest = sets.digest(pairs)
     checkpoint = run.cache / "runs" / f"{run.key}-{digest[:16]}.npz"
 
@@ -90,12 +75,12 @@ def main(run: XmlRun, progress: Progress) -> Result:
             _guard(run, _answers(_exported(run, model, codec, most).decoder, pairs, large, full), pairs)
 
     with progress.steps("training", run.steps) as shown:
-        looks = xml_fit.fit(model, samples, judged=judged, checkpoint=checkpoint, heard=heard)
+        xml_fit.fit(model, samples, judged=judged, checkpoint=checkpoint, heard=heard)
 
     # ---- export, judged through the engine that will serve it ----------------------------------
     with progress.stage("exporting"):
         exported = _exported(run, model, codec, most)
-        xml_export.check(model, exported.engine, pixels[:4], truth[:4])
+        xml_export.check(model, exported.engine, judged[0].pixels[:4], [pair.tokens for pair in pairs.validation[:4]])
     with progress.stage("judging"):
         said = _answers(exported.decoder, pairs, large, full)
         _guard(run, said, pairs)
@@ -127,18 +112,30 @@ def main(run: XmlRun, progress: Progress) -> Result:
         )
         checkpoint.unlink(missing_ok=True)
         caches.prune(run.cache, run.cache_bytes)
-    return Result(
+
+    # ---- judged again as a client would have it, for the report ---------------------------------
+    files = [(pair.path, pair.document) for pair in pairs.validation]
+    answers, _ = evaluate.judged(opening.open(bundle, "onnx"), files, progress)
+    return Report(
         bundle=bundle,
-        codec=codec,
+        command=run.command,
         pairs={"train": len(pairs.train), "validation": len(pairs.validation)},
-        metrics=figures,
-        looks=tuple(looks),
-        judged=tuple(said),
-        validation=pairs.validation,
         parameters=model.count_params(),
-        recomposed=len(cuts),
+        metrics=evaluate.metrics(answers),
+        answers=answers,
+        samples=np.concatenate([samples.make(step).pixels for step in range(SAMPLES)]),
+        sure=sure,
+        negatives=xml_sure.NEGATIVES,
+        encoders={},
         skipped=pairs.skipped,
     )
+
+
+def _judged(codec: Codec, pairs: Pairs, full: caches.Cache) -> tuple[Batch, np.ndarray]:
+    """Validation as one batch, and what the schema allows at each place of its documents."""
+    documents = [pair.tokens for pair in pairs.validation]
+    pixels = [full.read(pair.photo) for pair in pairs.validation]
+    return xml_batches.batch(pixels, documents), xml_batches.masks(codec, documents)
 
 
 class Exported(NamedTuple):

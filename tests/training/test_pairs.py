@@ -93,7 +93,7 @@ def test_pairs_of_one_document_stay_on_one_side(pages, load, tmp_path):
 
 def test_pictures_that_look_alike_stay_on_one_side():
     def pair(number):
-        return Pair(path=None, sha256=f"{number:064x}", events=(), tokens=(number,))
+        return Pair(path=None, document=None, sha256=f"{number:064x}", events=(), tokens=(number,))
 
     many = [pair(number * 977 * 2**22 % 2**32) for number in range(200)]
     small = {one.sha256: np.full(768, at // 2 * 2.0, np.float32) for at, one in enumerate(many)}

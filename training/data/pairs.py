@@ -36,6 +36,7 @@ SMALL, NEAR = 16, 0.5
 @dataclass(frozen=True, kw_only=True)
 class Pair:
     path: Path  # of the picture
+    document: Path
     sha256: str  # of the picture
     events: tuple[Event, ...]  # of the canonical document
     tokens: tuple[int, ...]
@@ -94,7 +95,13 @@ def _pair(paths: list[Path], codec: Codec) -> Pair | tuple[Path, str]:
     try:
         events = codec.events(documents[0].read_bytes(), documents[0].name)
         tokens = codec.tokens(events)
-        return Pair(path=pictures[0], sha256=sha256(pictures[0]), events=tuple(events), tokens=tuple(tokens))
+        return Pair(
+            path=pictures[0],
+            document=documents[0],
+            sha256=sha256(pictures[0]),
+            events=tuple(events),
+            tokens=tuple(tokens),
+        )
     except DocumentError as error:
         return documents[0], str(error)
     except OSError as error:
