@@ -7,6 +7,7 @@ comes after its last item is the tail. Labels are cut and spliced likewise, as r
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -123,10 +124,17 @@ def cuts(documents: Sequence[Document | None], found: Sequence[list[tuple[int, i
     cut = []
     for at, (page, bands, tail) in enumerate(zip(documents, found, tails, strict=True)):
         if page and tail == usual[0][0]:
-            first = len(page.before)
-            starts = [start / height for start, _ in bands[first : first + len(page.items) + 1]]
-            cut.append(Cut(at, page, tuple(starts if tail else [*starts, 1.0])))
+            first, last = len(page.before), len(page.before) + len(page.items)
+            starts = [start for start, _ in bands[first : last + 1]]
+            if not tail:
+                starts.append(min(height, bands[last - 1][1] + _gap(bands)))
+            cut.append(Cut(at, page, tuple(start / height for start in starts)))
     return cut
+
+
+def _gap(bands: Sequence[tuple[int, int]]) -> int:
+    """Rows of background between two bands, at least; what belongs to the last item of a page without a tail."""
+    return min((low - high for (_, high), (low, _) in pairwise(bands)), default=1)
 
 
 # ---- re-composition --------------------------------------------------------------------------

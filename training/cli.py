@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -13,6 +14,7 @@ import click
 from bundle.errors import DataError
 from bundle.manifest import NAME
 from training.run import Backbone, Resize, Run, name_of
+from training.xml_run import DRAWINGS, PAGES, XmlRun
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 a_path = click.Path(path_type=Path)
@@ -68,6 +70,10 @@ def _name(ctx: click.Context, param: click.Parameter, value: str | None) -> str 
     if value is not None and not NAME.fullmatch(value):
         raise click.BadParameter("letters, digits, '.', '_' and '-' wanted, 64 at most")
     return value
+
+
+def _planned(name: str) -> str:
+    return f"[default: {getattr(PAGES, name)}; for drawings {getattr(DRAWINGS, name)}]"
 
 
 def _whole(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, ...]:
@@ -164,10 +170,8 @@ def imagenet(as_json: bool, labels: Path | None, **options: Any) -> None:
 )
 @click.option(
     "--resize",
-    type=click.Choice(["auto", *get_args(Resize)]),
-    default="auto",
-    show_default=True,
-    help="How a picture gets to the input's shape.  auto: pad for drawings, squash for pages.",
+    type=click.Choice(get_args(Resize)),
+    help=f"How a picture gets to the input's shape.  {_planned('resize')}",
 )
 @click.option(
     "--channels",
@@ -176,13 +180,11 @@ def imagenet(as_json: bool, labels: Path | None, **options: Any) -> None:
     callback=_whole,
     help="Of the own encoder's convolutions; each but the last halves the picture.",
 )
-@click.option("--d-model", type=click.IntRange(8, 1024), default=96, show_default=True, help="Width of the decoder.")
+@click.option("--d-model", type=click.IntRange(8, 1024), help=f"Width of the decoder.  {_planned('d_model')}")
 @click.option("--heads", type=click.IntRange(1, 64), default=4, show_default=True, help="Attention heads.")
-@click.option("--layers", type=click.IntRange(1, 24), default=2, show_default=True, help="Layers of the decoder.")
-@click.option("--dropout", type=click.FloatRange(0, 0.9), default=0.1, show_default=True)
-@click.option(
-    "--steps", type=click.IntRange(1), default=2400, show_default=True, help="Batches to learn from, at most."
-)
+@click.option("--layers", type=click.IntRange(1, 24), help=f"Layers of the decoder.  {_planned('layers')}")
+@click.option("--dropout", type=click.FloatRange(0, 0.9), help=f"{_planned('dropout')}")
+@click.option("--steps", type=click.IntRange(1), help=f"Batches to learn from, at most.  {_planned('steps')}")
 @click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True)
 @click.option(
     "--learning-rate",
@@ -200,11 +202,17 @@ def imagenet(as_json: bool, labels: Path | None, **options: Any) -> None:
     help="Share of training pages put together of other pages' bands, where the schema notes bands.",
 )
 @click.option(
+    "--redraw",
+    type=click.FloatRange(0, 1),
+    default=0.75,
+    show_default=True,
+    help="Share of training drawings made anew from their documents, sheared and scaled, in another line.",
+)
+@click.option(
     "--patience",
     type=click.IntRange(0),
-    default=6,
-    show_default=True,
-    help="Evaluations without a mistake, in a row, after which training comes to its end; 0: never.",
+    help="Evaluations without a mistake, in a row, after which training comes to its end; 0: never.  "
+    + _planned("patience"),
 )
 @click.option(
     "--collapse",
@@ -230,40 +238,38 @@ def xml(as_json: bool, **options: Any) -> None:
     """
     run = _xml_run(**options)
     from training import xml as training
+    from training import xml_report
     from training.progress import Progress
 
     progress = Progress()
-    result = training.main(run, progress)
-    figures = ", ".join(f"{name} {100 * value:.1f} %" for name, value in result.metrics.items())
+    found = training.main(run, progress)
+    page = xml_report.write(found, progress)
     if as_json:
-        content = {"bundle": str(result.bundle), "metrics": result.metrics, "pairs": result.pairs}
-        content |= {"parameters": result.parameters, "seconds": progress.seconds, "notes": progress.notes}
-        click.echo(json.dumps(content, indent=2))
+        click.echo(json.dumps({**xml_report.content(found, progress), "bundle": str(found.bundle)}, indent=2))
         return
-    click.echo(f"\n{result.bundle}: {figures} on {result.pairs['validation']} validation pictures")
-    click.echo(f"  predict  imago predict {shlex.quote(str(result.bundle))} PICTURES")
-    click.echo(f"  serve    imago serve --bundle {shlex.quote(str(result.bundle))}")
+    shown = ("exact", "iou")
+    figures = ", ".join(f"{name} {100 * found.metrics[name]:.1f} %" for name in shown if name in found.metrics)
+    click.echo(f"\n{found.bundle}: {figures} on {found.pairs['validation']} validation pictures")
+    click.echo(f"  report   {page / 'index.html'}")
+    click.echo(f"  predict  imago predict {shlex.quote(str(found.bundle))} PICTURES")
+    click.echo(f"  serve    imago serve --bundle {shlex.quote(str(found.bundle))}")
 
 
-def _xml_run(
-    *, no_photos: bool, cache: Path | None, name: str | None, size: int, data: Path, resize: str, **options: Any
-) -> Any:
+def _xml_run(*, data: Path, size: int, cache: Path | None, no_photos: bool, **options: Any) -> XmlRun:
     from training.data import archive, pairs
     from training.data.cache import DEFAULT_BYTES, default_directory
-    from training.xml_run import XmlRun
 
     cache = cache or default_directory()
-    if resize == "auto":
-        drawings = pairs.schema(archive.folder(data, cache), options["schema"]).grammar.vector
-        resize = "pad" if drawings else "squash"
+    drawings = pairs.schema(archive.folder(data, cache), options["schema"]).grammar.vector
+    for knob, planned in asdict(DRAWINGS if drawings else PAGES).items():
+        options[knob] = planned if options[knob] is None else options[knob]
+    options["name"] = options["name"] or name_of(data.with_suffix("") if data.is_file() else data)
     if options["d_model"] % options["heads"]:
         raise DataError(f"--d-model {options['d_model']}: not a multiple of the {options['heads']} heads")
     return XmlRun(
         data=data,
-        name=name or name_of(data.with_suffix("") if data.is_file() else data),
         height=size,
         width=size,
-        resize=resize,
         photos_in_bundle=not no_photos,
         cache=cache,
         cache_bytes=DEFAULT_BYTES,

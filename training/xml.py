@@ -1,28 +1,28 @@
 """Trains a network that writes XML from pictures: a text that reads from top to bottom."""
 
-from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bundle import canonical, write
-from bundle.engine import onnx_xml
+from bundle import model as opening
+from bundle.engine import XmlEngine, onnx_xml
 from bundle.engine.keras_any import import_keras
 from bundle.errors import DataError
 from bundle.manifest import XmlTraining
 from bundle.xml.codec import Codec
 from bundle.xml.decode import Decoder
-from training import backbones, bands, goldens, xml_batches, xml_export, xml_fit, xml_model, xml_sure
+from training import backbones, bands, evaluate, goldens, xml_batches, xml_export, xml_fit, xml_model, xml_sure
 from training.bands import Cut
 from training.data import archive
 from training.data import cache as caches
 from training.data import pairs as sets
-from training.data.pairs import Pair, Pairs
+from training.data.pairs import Pairs
 from training.progress import Progress
-from training.xml_batches import Samples
+from training.xml_batches import Batch, Samples
 from training.xml_fit import Look, State
+from training.xml_report import Report
 from training.xml_run import XmlRun
 
 # Bands are looked for in a picture so high, and not wider than needed to see that a row is not empty.
@@ -32,24 +32,11 @@ CUT_HEIGHT, CUT_WIDTH = 1024, 64
 LONGER = 2
 SHORTEST = 32
 
-
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """What came of a run, for the command line and the report."""
-
-    bundle: Path
-    codec: Codec
-    pairs: dict[str, int]  # set -> pairs
-    metrics: dict[str, float]
-    looks: tuple[Look, ...]
-    judged: tuple[xml_sure.Judged, ...]  # validation, as it is
-    validation: tuple[Pair, ...]  # of `judged`, in its order
-    parameters: int
-    recomposed: int  # pages whose parts were put together anew
-    skipped: tuple[tuple[Path, str], ...]
+# Batches of training pictures that the report shows.
+SAMPLES = 2
 
 
-def main(run: XmlRun, progress: Progress) -> Result:
+def main(run: XmlRun, progress: Progress) -> Report:
     """Raises ImagoError where there is nothing to train on or to write."""
     # ---- data: who trains, who judges, what cannot be used -------------------------------------
     with progress.stage("scanning"):
@@ -64,9 +51,7 @@ def main(run: XmlRun, progress: Progress) -> Result:
     reasons = progress.track("decoding", decoded, len(found + judges))
     unreadable = [(photo.path, reason) for photo, reason in reasons if reason]
     pairs = sets.load(found, judges, codec, large, skipped=[*skipped, *bad, *unreadable])
-    for path, reason in pairs.skipped:
-        progress.note(f"{path} is left out: {reason}")
-    for sentence in pairs.notes:
+    for sentence in (*(f"{path} is left out: {reason}" for path, reason in pairs.skipped), *pairs.notes):
         progress.note(sentence)
     with progress.stage("cutting"):
         cuts = _cuts(run, pairs, strips, progress)
@@ -79,44 +64,29 @@ def main(run: XmlRun, progress: Progress) -> Result:
     most = max(SHORTEST, LONGER * max(len(pair.tokens) for pair in pairs.train + pairs.validation))
     model = xml_model.build(run, len(codec.automaton.tokens), most)
     samples = Samples(run, codec, pairs.train, cuts, large)
-    truth = [pair.tokens for pair in pairs.validation]
-    pixels = np.stack([full.read(pair.photo) for pair in pairs.validation])
-    judged = xml_batches.batch(pixels, truth), xml_batches.masks(codec, truth)
+    judged = _judged(codec, pairs, full)
     digest = sets.digest(pairs)
     checkpoint = run.cache / "runs" / f"{run.key}-{digest[:16]}.npz"
 
-    def answers() -> list[xml_sure.Judged]:
-        encoder, step = xml_export.export(model)
-        engine = onnx_xml.load(encoder, step, run.preprocess, len(codec.automaton.tokens))
-        decoder = Decoder(engine.encode, engine.step, codec, most)
-        return [
-            xml_sure.judge(decoder, large.read(pair.photo), full.read(pair.photo), pair) for pair in pairs.validation
-        ]
+    def heard(state: State, look: Look | None) -> None:
+        figures = {"loss": look.loss, "exact": look.exact, "tokens": look.token} if look else {}
+        shown(state.step, state.end, figures)
+        if state.step == run.steps // 2 and run.steps >= xml_fit.LOOKS:
+            _guard(run, _answers(_exported(run, model, codec, most).decoder, pairs, large, full), pairs)
 
     with progress.steps("training", run.steps) as shown:
-
-        def heard(state: State, look: Look | None) -> None:
-            figures = {"loss": look.loss, "exact": look.exact, "tokens": look.token} if look else {}
-            shown(state.step, state.end, figures)
-            if state.step == run.steps // 2 and run.steps >= xml_fit.LOOKS:
-                _guard(run, answers(), pairs)
-
-        looks = xml_fit.fit(run, model, samples, judged, checkpoint, heard)
+        xml_fit.fit(model, samples, judged=judged, checkpoint=checkpoint, heard=heard)
 
     # ---- export, judged through the engine that will serve it ----------------------------------
     with progress.stage("exporting"):
-        encoder, step = xml_export.export(model)
-        engine = onnx_xml.load(encoder, step, run.preprocess, len(codec.automaton.tokens))
-        xml_export.check(model, engine, pixels[:4], truth[:4])
-    decoder = Decoder(engine.encode, engine.step, codec, most)
+        exported = _exported(run, model, codec, most)
+        xml_export.check(model, exported.engine, judged[0].pixels[:4], [pair.tokens for pair in pairs.validation[:4]])
     with progress.stage("judging"):
-        said = [
-            xml_sure.judge(decoder, large.read(pair.photo), full.read(pair.photo), pair) for pair in pairs.validation
-        ]
+        said = _answers(exported.decoder, pairs, large, full)
         _guard(run, said, pairs)
         figures = _figures(said)
     with progress.stage("calibrating"):
-        others = xml_sure.others(run, decoder, [(large.read(pair.photo), pair) for pair in pairs.validation])
+        others = xml_sure.others(run, exported.decoder, [(large.read(pair.photo), pair) for pair in pairs.validation])
         sure = xml_sure.calibrate([*said, *others], drawings=codec.grammar.vector)
 
     # ---- the bundle, written, loaded again and checked against its golden pictures -------------
@@ -134,26 +104,56 @@ def main(run: XmlRun, progress: Progress) -> Result:
                 metrics=figures,
                 models={
                     "model.keras": canonical.keras_bytes(model),
-                    "encoder.onnx": encoder,
-                    "step.onnx": step,
+                    "encoder.onnx": exported.encoder,
+                    "step.onnx": exported.step,
                 },
                 pictures=golden or goldens.of_data([pair.photo for pair in pairs.validation], progress),
             ),
         )
         checkpoint.unlink(missing_ok=True)
         caches.prune(run.cache, run.cache_bytes)
-    return Result(
+
+    # ---- judged again as a client would have it, for the report ---------------------------------
+    files = [(pair.path, pair.document) for pair in pairs.validation]
+    answers, _ = evaluate.judged(opening.open(bundle, "onnx"), files, progress)
+    return Report(
         bundle=bundle,
-        codec=codec,
+        command=run.command,
         pairs={"train": len(pairs.train), "validation": len(pairs.validation)},
-        metrics=figures,
-        looks=tuple(looks),
-        judged=tuple(said),
-        validation=pairs.validation,
         parameters=model.count_params(),
-        recomposed=len(cuts),
+        metrics=evaluate.metrics(answers),
+        answers=answers,
+        samples=np.concatenate([samples.make(step).pixels for step in range(SAMPLES)]),
+        sure=sure,
+        negatives=xml_sure.NEGATIVES,
+        encoders={},
         skipped=pairs.skipped,
     )
+
+
+def _judged(codec: Codec, pairs: Pairs, full: caches.Cache) -> tuple[Batch, np.ndarray]:
+    """Validation as one batch, and what the schema allows at each place of its documents."""
+    documents = [pair.tokens for pair in pairs.validation]
+    pixels = [full.read(pair.photo) for pair in pairs.validation]
+    return xml_batches.batch(pixels, documents), xml_batches.masks(codec, documents)
+
+
+class Exported(NamedTuple):
+    encoder: bytes
+    step: bytes
+    engine: XmlEngine
+    decoder: Decoder
+
+
+def _exported(run: XmlRun, model: Any, codec: Codec, most: int) -> Exported:
+    encoder, step = xml_export.export(model)
+    engine = onnx_xml.load(encoder, step, run.preprocess, len(codec.automaton.tokens))
+    return Exported(encoder, step, engine, Decoder(engine.encode, engine.step, codec, most))
+
+
+def _answers(decoder: Decoder, pairs: Pairs, large: caches.Cache, full: caches.Cache) -> list[xml_sure.Judged]:
+    """To the validation pictures, by the way that serves."""
+    return [xml_sure.judge(decoder, large.read(pair.photo), full.read(pair.photo), pair) for pair in pairs.validation]
 
 
 def _caches(run: XmlRun) -> tuple[caches.Cache, caches.Cache, list[caches.Cache]]:

@@ -10,7 +10,7 @@ import numpy as np
 from bundle.xml import geometry
 from bundle.xml.automaton import Walk
 from bundle.xml.codec import Codec
-from training import augment, bands
+from training import augment, bands, redraw
 from training.bands import Cut
 from training.data.cache import Cache
 from training.data.pairs import Pair
@@ -96,15 +96,21 @@ class Samples:
         return plan.picture(self._read), self.codec.tokens(plan.events())
 
     def _moved(self, at: int, rng: np.random.Generator) -> tuple[np.ndarray, Sequence[int]]:
-        """A drawing turned and mirrored."""
+        """A drawing made anew from its document, or its own picture turned and mirrored."""
+        events = self.pairs[at].events
+        if rng.random() < self.run.redraw:
+            made = redraw.redrawn(self.codec, events, TIMES * self.run.height, rng)
+            if made:
+                return made[0], self.codec.tokens(made[1])
         turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
-        matrix = geometry.matrix(255, turns=turns, mirror=mirror)
-        events = geometry.moved(self.codec, self.pairs[at].events, matrix)
-        if events is None:
+        side = redraw.square(self.codec.write(events))
+        # The picture is mirrored about its own middle, half a pixel from that of the whole numbers.
+        matrix = geometry.matrix(side or 0, turns=turns, mirror=mirror)
+        moved = geometry.moved(self.codec, events, matrix) if side else None
+        if moved is None:
             return self._read(at), self.pairs[at].tokens
         pixels = self._read(at)
-        pixels = np.rot90(pixels[:, ::-1] if mirror else pixels, -turns)
-        return pixels, self.codec.tokens(events)
+        return np.rot90(pixels[:, ::-1] if mirror else pixels, -turns), self.codec.tokens(moved)
 
     def _read(self, at: int) -> np.ndarray:
         return self.cache.read(self.pairs[at].photo)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from bundle.engine.keras_any import import_keras
+from bundle.xml.codec import Codec
 from training.xml_batches import Batch, Samples
 from training.xml_run import XmlRun
 
@@ -22,6 +23,8 @@ WARM = 0.04
 COOL = 0.15
 # Evaluations in a whole run.
 LOOKS = 20
+# Standard deviation, in units of the drawing, of what is as good as a coordinate.
+SOFT = 1.0
 SAVE_S = 20.0
 # Pictures at once, where nothing is learned.
 BLOCK = 32
@@ -63,22 +66,23 @@ def rate(run: XmlRun, state: State) -> float:
 
 
 def fit(
-    run: XmlRun,
     model: Any,
     samples: Samples,
+    *,
     judged: tuple[Batch, np.ndarray],
     checkpoint: Path,
     heard: Callable[[State, Look | None], None],
 ) -> list[Look]:
-    """Trains `model` in place. `judged` is validation with its masks. Takes up from the checkpoint where there is one."""
+    """Trains `model` in place. `judged` is validation with its masks. Takes up from the checkpoint where there is one; `heard` is told
+    of every step."""
     import tensorflow as tf
 
-    keras = import_keras()
+    keras, run = import_keras(), samples.run
     optimizer = keras.optimizers.AdamW(run.learning_rate, weight_decay=run.weight_decay, clipnorm=1.0)
     optimizer.build(model.trainable_variables)
     variables = [*model.variables, *optimizer.variables]
     state, looks = _load(checkpoint, variables) or (State(end=run.steps), [])
-    step = _step(tf, model, optimizer)
+    step = _step(tf, model, optimizer, targets(samples.codec))
     logits = predictor(tf, model)
     every = max(1, run.steps // LOOKS)
     losses: list[Any] = []
@@ -110,8 +114,9 @@ def _cool(run: XmlRun, state: State, look: Look) -> None:
         state.cool, state.end = state.step, min(state.end, state.step + round(run.steps * COOL))
 
 
-def _step(tf: Any, model: Any, optimizer: Any) -> Any:
+def _step(tf: Any, model: Any, optimizer: Any, targets: np.ndarray) -> Any:
     height, width = model.inputs[0].shape[1:3]
+    wanted = tf.constant(targets)
     signature = [
         tf.TensorSpec((None, height, width, 3), tf.uint8),
         tf.TensorSpec((None, None), tf.int32),
@@ -123,12 +128,25 @@ def _step(tf: Any, model: Any, optimizer: Any) -> Any:
     def step(pixels: Any, before: Any, after: Any, weight: Any) -> Any:
         with tf.GradientTape() as tape:
             logits = model([pixels, before], training=True)
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(after, logits)
+            losses = tf.nn.softmax_cross_entropy_with_logits(tf.gather(wanted, after), logits)
             loss = tf.reduce_sum(losses * weight) / tf.reduce_sum(weight)
         optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
         return loss
 
     return step
+
+
+def targets(codec: Codec) -> np.ndarray:
+    """float32 (tokens, tokens): what is wanted of the network for each token. Of a drawing's numbers some is for their neighbours,
+    so that a near miss costs less than a far one."""
+    tokens = codec.automaton.tokens
+    wanted = np.eye(len(tokens), dtype=np.float32)
+    if codec.grammar.vector:
+        spots = np.array([at for at, (kind, _) in enumerate(tokens) if kind == "number"])
+        apart = np.abs(spots[:, None] - spots)
+        near = np.where(apart <= 3 * SOFT, np.exp(-0.5 * (apart / SOFT) ** 2), 0)
+        wanted[np.ix_(spots, spots)] = near / near.sum(axis=1, keepdims=True)
+    return wanted
 
 
 def predictor(tf: Any, model: Any) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:

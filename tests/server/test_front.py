@@ -293,7 +293,7 @@ def test_nothing_is_left_of_clients_that_are_gone(front):
 def test_slow_reader_gets_all_of_it_when_it_reads(front):
     sock = front[2](b"GET /large HTTP/1.1\r\n\r\n" + GET)
     time.sleep(0.3)
-    assert front[0].running == 0
+    wait_until(lambda: front[0].running == 0)
     assert (len(answer(sock)[1]), answer(sock)[1]) == (8 << 20, b"GET")
 
 

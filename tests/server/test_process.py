@@ -110,7 +110,8 @@ def test_two_bundles_are_served_by_name(start, tiny, multi, jpeg):
 
 def test_start_says_what_is_served_and_how_to_try_it(start, tiny):
     with start(tiny, unready_ms=0, log="text") as server:
-        text = server.log.read_text()
+        pass  # it may be ready a moment before it has said so
+    text = server.log.read_text()
     assert f"  {tiny.name} on onnxruntime" in text
     assert f"open {server.url} in a browser" in text
 

@@ -26,8 +26,8 @@ SCHEMAS = Path(__file__).parents[1] / "schemas"
 # Of the pairs, where no validation folder is given. A page's worth of training matters more than a page's worth of judging.
 VALIDATION_SHARE = 0.1
 
-# With fewer training pairs there is a note.
-FEW = 50
+# With fewer training or validation pairs there is a note.
+FEW, FEW_JUDGES = 50, 20
 
 # Pictures that differ by less, on average over 16 x 16 fields of red, green and blue, are taken for the same.
 SMALL, NEAR = 16, 0.5
@@ -36,6 +36,7 @@ SMALL, NEAR = 16, 0.5
 @dataclass(frozen=True, kw_only=True)
 class Pair:
     path: Path  # of the picture
+    document: Path
     sha256: str  # of the picture
     events: tuple[Event, ...]  # of the canonical document
     tokens: tuple[int, ...]
@@ -94,7 +95,13 @@ def _pair(paths: list[Path], codec: Codec) -> Pair | tuple[Path, str]:
     try:
         events = codec.events(documents[0].read_bytes(), documents[0].name)
         tokens = codec.tokens(events)
-        return Pair(path=pictures[0], sha256=sha256(pictures[0]), events=tuple(events), tokens=tuple(tokens))
+        return Pair(
+            path=pictures[0],
+            document=documents[0],
+            sha256=sha256(pictures[0]),
+            events=tuple(events),
+            tokens=tuple(tokens),
+        )
     except DocumentError as error:
         return documents[0], str(error)
     except OSError as error:
@@ -110,7 +117,8 @@ def split(pairs: Iterable[Pair], small: dict[str, np.ndarray]) -> tuple[tuple[Pa
     train, judges = [], []
     for group in _groups(list(pairs), small):
         first = min(pair.sha256 for pair in group)
-        (judges if int(first[:8], 16) / 2**32 < VALIDATION_SHARE else train).extend(group)
+        # Its last digits: by the first ones somebody may have set pairs aside already.
+        (judges if int(first[-8:], 16) / 2**32 < VALIDATION_SHARE else train).extend(group)
     if not judges and len(train) > 1:
         last = max(train, key=lambda pair: pair.sha256)
         judges = [pair for group in _groups(train, small) if last in group for pair in group]
@@ -173,6 +181,8 @@ def load(
         raise DataError("all pairs show the same; wanted pairs with different documents, to train and to judge")
     if len(train) < FEW:
         notes.append(f"only {len(train)} training pairs; a hundred or more are usual")
+    if len(kept) < FEW_JUDGES:
+        notes.append(f"only {len(kept)} validation pairs: the figures, and what counts as sure, hang on few pictures")
     return Pairs(codec=codec, train=train, validation=kept, skipped=tuple(skipped), notes=tuple(notes))
 
 
