@@ -247,8 +247,7 @@ def xml(as_json: bool, **options: Any) -> None:
     if as_json:
         click.echo(json.dumps({**xml_report.content(found, progress), "bundle": str(found.bundle)}, indent=2))
         return
-    shown = ("exact", "iou")
-    figures = ", ".join(f"{name} {100 * found.metrics[name]:.1f} %" for name in shown if name in found.metrics)
+    figures = ", ".join(f"{k} {100 * v:.1f} %" for k, v in found.metrics.items() if k in ("exact", "iou"))
     click.echo(f"\n{found.bundle}: {figures} on {found.pairs['validation']} validation pictures")
     click.echo(f"  report   {page / 'index.html'}")
     click.echo(f"  predict  imago predict {shlex.quote(str(found.bundle))} PICTURES")
