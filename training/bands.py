@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+
 from bundle.xml.grammar import Element, Event, Expression, Grammar, Named, Repeat, parts
 
 # A row of pixels is background where no channel is further from it: a card of very light grey is (245 on white), noise is not.

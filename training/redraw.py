@@ -4,12 +4,12 @@ by construction, since the picture is drawn from the label."""
 from collections.abc import Sequence
 
 import numpy as np
-from bundle.xml.grammar import Event
 from lxml import etree
 
 from bundle.errors import MissingExtra
 from bundle.xml import geometry
 from bundle.xml.codec import Codec
+from bundle.xml.grammar import Event
 from training.pieces import drawing
 
 PATH = "{http://www.w3.org/2000/svg}path"

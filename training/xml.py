@@ -4,7 +4,6 @@ from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import numpy as np
-from bundle.xml.decode import Decoder
 
 from bundle import canonical, write
 from bundle import model as opening
@@ -13,6 +12,7 @@ from bundle.engine.keras_any import import_keras
 from bundle.errors import DataError
 from bundle.manifest import XmlTraining
 from bundle.xml.codec import Codec
+from bundle.xml.decode import Decoder
 from training import backbones, bands, evaluate, goldens, xml_batches, xml_export, xml_fit, xml_model, xml_sure
 from training.bands import Cut
 from training.data import archive
@@ -62,7 +62,7 @@ def main(run: XmlRun, progress: Progress) -> Report:
         keras.utils.clear_session()
         keras.utils.set_random_seed(run.seed)
     most = max(SHORTEST, LONGER * max(len(pair.tokens) for pair in pairs.train + pairs.validation))
-    model = xml_model.build(run, len(codec.automaton.tokens), most)
+    model = xml_model.build(run, codec, most)
     samples = Samples(run, codec, pairs.train, cuts, large)
     judged = _judged(codec, pairs, full)
     digest = sets.digest(pairs)

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from bundle.xml.decode import Decoder
 
 from bundle.manifest import Sure
 from bundle.xml import fit as geometry
+from bundle.xml.decode import Decoder
 from training import augment
 from training.data.pairs import Pair
 from training.xml_run import XmlRun

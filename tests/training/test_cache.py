@@ -65,7 +65,7 @@ def test_fill_says_why_a_photo_is_unreadable(cache, photo, tmp_path):
     text = Photo(path=tmp_path / "b.jpg", label=0, sha256="b" * 64)
     text.path.write_text("not a picture")
     gone = Photo(path=tmp_path / "gone.jpg", label=0, sha256="c" * 64)
-    reasons = [reason for _, reason in caches.fill(cache, [photo, text, gone])]
+    reasons = [reason for _, reason in caches.fill([photo, text, gone], cache)]
     assert reasons[0] is None
     assert "no picture that Imago reads" in reasons[1]
     assert "No such file" in reasons[2]

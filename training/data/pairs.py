@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from bundle.xml.grammar import Event
-from bundle.xml.table import same_language
 
 from bundle.engine import cores
 from bundle.errors import DataError, DocumentError
 from bundle.store import sha256
 from bundle.xml import codec as codecs
 from bundle.xml.codec import Codec
+from bundle.xml.grammar import Event
+from bundle.xml.table import same_language
 from training.data.cache import Cache
 from training.data.photos import Photo
 
