@@ -62,7 +62,7 @@ def main(run: XmlRun, progress: Progress) -> Report:
         keras.utils.clear_session()
         keras.utils.set_random_seed(run.seed)
     most = max(SHORTEST, LONGER * max(len(pair.tokens) for pair in pairs.train + pairs.validation))
-    model = xml_model.build(run, len(codec.automaton.tokens), most)
+    model = xml_model.build(run, codec, most)
     samples = Samples(run, codec, pairs.train, cuts, large)
     judged = _judged(codec, pairs, full)
     digest = sets.digest(pairs)
