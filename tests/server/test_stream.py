@@ -122,7 +122,7 @@ def test_log_has_the_whole_time_of_a_stream(server, picture):
 
 
 def test_deadline_ends_a_stream_with_a_problem(start, slow, picture):
-    with start(slow, deadline_ms=250) as server:
+    with start(slow, deadline_ms=120) as server:
         *pieces, (last, content, _) = events(post(server, "/convert?stream=1", picture, stream=True))
         metrics = requests.get(server.url + "/metrics", timeout=10).text
     assert (len(pieces) > 0, last, content["status"], content["code"]) == (True, "error", 504, "expired")
