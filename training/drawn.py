@@ -4,8 +4,7 @@ import numpy as np
 from lxml import etree
 from PIL import Image
 
-from bundle.errors import MissingExtra
-from training.pieces.drawing import decoded
+from training.pieces.drawing import raster
 
 PATH = "{http://www.w3.org/2000/svg}path"
 
@@ -37,12 +36,8 @@ def _box(document: bytes) -> str:
 
 
 def _picture(document: bytes, paths: str, size: int) -> Image.Image:
-    try:
-        import resvg_py
-    except ImportError:
-        raise MissingExtra("drawing needs resvg_py; install it with: pip install 'imago[train]'") from None
     text = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{size}" height="{size}" viewBox="{_box(document)}">'
         f'<rect width="100%" height="100%" fill="white"/>{paths}</svg>'
     )
-    return decoded(bytes(resvg_py.svg_to_bytes(svg_string=text)), size)
+    return raster(text, size)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 from lxml import etree
 
-from bundle.errors import MissingExtra
 from bundle.xml import geometry
 from bundle.xml.codec import Codec
 from bundle.xml.grammar import Event
@@ -59,10 +58,6 @@ def _matrix(codec: Codec, events: Sequence[Event], side: int, rng: np.random.Gen
 
 def draw(document: bytes, size: int, *, stroke: float, paper: str = "#ffffff", ink: str = "#000000") -> np.ndarray:
     """uint8 (size, size, 3): every path as a line of `stroke` pixels."""
-    try:
-        import resvg_py
-    except ImportError:
-        raise MissingExtra("drawing needs resvg_py; install it with: pip install 'imago[train]'") from None
     side = square(document) or size
     look = f'fill="none" stroke="{ink}" stroke-width="{stroke * side / size:.4f}" stroke-linejoin="round"'
     # Letters and numbers only, so there is nothing to escape.
@@ -71,4 +66,4 @@ def draw(document: bytes, size: int, *, stroke: float, paper: str = "#ffffff", i
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{size}" height="{size}" viewBox="0 0 {side} {side}">'
         f'<rect width="100%" height="100%" fill="{paper}"/>{paths}</svg>'
     )
-    return np.asarray(drawing.decoded(bytes(resvg_py.svg_to_bytes(svg_string=text)), size))
+    return np.asarray(drawing.raster(text, size))

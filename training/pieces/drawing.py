@@ -184,17 +184,22 @@ def render(svg: str, rng: Rng, style: Style, size: int) -> Image.Image:
 
 def _raster(svg: str, style: Style, matrix: np.ndarray, scale: float, size: int) -> Image.Image:
     """`matrix` (2, 3) takes the document's points to pixels and makes them `scale` times as large."""
-    try:
-        import resvg_py
-    except ImportError:
-        raise MissingExtra("drawing needs resvg_py; install it with: pip install 'imago[train]'") from None
     values = " ".join(f"{v:.4f}" for v in matrix.T.ravel())
     body = "\n".join(strokes(paths(svg), style, size / scale))
     text = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{size}" height="{size}" viewBox="0 0 {size} {size}">'
         f'<rect width="{size}" height="{size}" fill="{style.paper}"/><g transform="matrix({values})">{body}</g></svg>'
     )
-    return decoded(bytes(resvg_py.svg_to_bytes(svg_string=text)), size)
+    return raster(text, size)
+
+
+def raster(svg: str, size: int) -> Image.Image:
+    """RGB, size x size: a whole SVG as it stands. Raises MissingExtra."""
+    try:
+        import resvg_py
+    except ImportError:
+        raise MissingExtra("drawing needs resvg_py; install it with: pip install 'imago[train]'") from None
+    return decoded(bytes(resvg_py.svg_to_bytes(svg_string=svg)), size)
 
 
 def strokes(drawn: list[tuple[str, str]], style: Style, unit: float) -> list[str]:
