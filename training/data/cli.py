@@ -31,6 +31,21 @@ def pieces(folder: Path, count: int, size: int, seed: int, svg: bool) -> None:
 
 
 @data.command()
+@click.argument("folder", type=a_path)
+@click.option("--count", type=click.IntRange(1), default=1000, show_default=True, help="How many.")
+@click.option("--size", type=click.IntRange(32, 2048), default=256, show_default=True, help="Pixels of their sides.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The same seed draws the same sheets.")
+def sheets(folder: Path, count: int, size: int, seed: int) -> None:
+    """Draws sheets with one to three pieces into FOLDER, each with its SVG, and their schema: data for `imago train xml`."""
+    from training.pieces import sheets as drawn
+    from training.progress import Progress
+
+    for _ in Progress().track("drawing", drawn.write(folder, count=count, seed=seed, size=size), count):
+        pass
+    click.echo(f"{folder}: {count} sheets with their documents")
+
+
+@data.command()
 @click.option("--clear", is_flag=True, help="Remove everything in it.")
 @click.option("--cache", type=a_path, help="Where it is.  [default: ~/.cache/imago]")
 def cache(clear: bool, cache: Path | None) -> None:

@@ -1,6 +1,5 @@
 """Sheets with one to three pieces on them: a picture and its document, for models that turn a drawing into XML."""
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +79,3 @@ def _data(path: paths.Path, scale: float, shift: np.ndarray) -> str:
 
     steps = tuple(tuple(moved(point) for point in step) for step in path.steps)
     return paths.format(paths.settled(paths.Path(moved(path.start), steps, path.closed)))
-
-
-assert math.isclose(sum(ODDS), 1)
