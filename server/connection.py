@@ -18,7 +18,6 @@ log = logging.getLogger("imago.server")
 # As a number: or-ing the flags of the module makes an object of an enumeration each time.
 DONTWAIT, PEEK = int(socket.MSG_DONTWAIT), int(socket.MSG_PEEK)
 
-
 # Of an answer that is made piece by piece, what may wait for its client before another piece is made.
 MOST_WAITING = 1 << 20
 

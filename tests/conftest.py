@@ -198,18 +198,20 @@ def bundles(tmp_path_factory):
     return tmp_path_factory.mktemp("bundles")
 
 
-@pytest.fixture(scope="session")
-def tiny(bundles, parts):
+def _written(folder, parts):
     from bundle.write import write
 
-    return write(bundles, parts)
+    return write(folder, parts)
+
+
+@pytest.fixture(scope="session")
+def tiny(bundles, parts):
+    return _written(bundles, parts)
 
 
 @pytest.fixture(scope="session")
 def multi(bundles, multi_parts):
-    from bundle.write import write
-
-    return write(bundles, multi_parts)
+    return _written(bundles, multi_parts)
 
 
 BOXES = b"""<grammar xmlns="http://relaxng.org/ns/structure/1.0" xmlns:i="urn:imago:xml">
@@ -346,23 +348,17 @@ def drawing_parts(spec):
 
 @pytest.fixture(scope="session")
 def boxes(bundles, xml_parts):
-    from bundle.write import write
-
-    return write(bundles, xml_parts)
+    return _written(bundles, xml_parts)
 
 
 @pytest.fixture(scope="session")
 def slow(bundles, slow_parts):
-    from bundle.write import write
-
-    return write(bundles, slow_parts)
+    return _written(bundles, slow_parts)
 
 
 @pytest.fixture(scope="session")
 def drawing(bundles, drawing_parts):
-    from bundle.write import write
-
-    return write(bundles, drawing_parts)
+    return _written(bundles, drawing_parts)
 
 
 @pytest.fixture
