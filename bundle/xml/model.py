@@ -126,27 +126,28 @@ class XmlModel:
 
     def _converted(self, answer: Answer, picture: Picture, *, fit: bool) -> Converted:
         xml, iou, wanted = answer.xml, None, self.manifest.sure
+        trusted = not answer.cut and answer.score >= wanted.score and answer.least >= wanted.least
         if self.codec.grammar.vector:
-            xml, iou = self._measured(xml, picture, fit=fit)
+            xml, iou = self._measured(xml, picture, fit=fit, trusted=trusted)
         drawn = wanted.iou is None or (iou is not None and iou >= wanted.iou)
         return Converted(
             xml=xml,
             valid=self.codec.valid(xml),
-            sure=not answer.cut and answer.score >= wanted.score and answer.least >= wanted.least and drawn,
+            sure=trusted and drawn,
             score=answer.score,
             tokens=answer.tokens,
             iou=iou,
             cut=answer.cut,
         )
 
-    def _measured(self, xml: bytes, picture: Picture, *, fit: bool) -> tuple[bytes, float | None]:
+    def _measured(self, xml: bytes, picture: Picture, *, fit: bool, trusted: bool) -> tuple[bytes, float | None]:
         """A drawing, its coordinates fitted where that is wanted, and how well it covers what the picture shows."""
         seen, resize = picture.fine, self.manifest.preprocess.resize
         if seen is None:
             seen, resize = picture.pixels, "squash"  # what they were made from is not there
         if not fit:
             return xml, geometry.iou(xml, seen, resize=resize)
-        found = geometry.fit(xml, seen, self.codec, resize=resize)
+        found = geometry.fit(xml, seen, self.codec, resize=resize, trusted=trusted)
         return found.xml, found.iou
 
 
