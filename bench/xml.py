@@ -43,24 +43,14 @@ class Bench:
     flags: tuple[str, ...]  # more words for `imago train xml`
 
 
-def train(bench: Bench, folder: Path, seed: int) -> dict[str, Any]:
+def train(bench: Bench, folder: Path, seed: int, *more: str, name: str = "") -> dict[str, Any]:
     """What `imago train xml --json` says, with seconds and CPU seconds; kept in `work`."""
-    kept = bench.work / f"{folder.name}-{seed}.json"
+    name = f"{name or folder.name}-{seed}"
+    kept = bench.work / f"{name}.json"
     if kept.exists():
         return dict(json.loads(kept.read_text()))
     out = str(bench.work / "bundles")
-    words = [
-        "train",
-        "xml",
-        str(folder),
-        "--name",
-        f"{folder.name}-{seed}",
-        "--out",
-        out,
-        "--seed",
-        str(seed),
-        "--json",
-    ]
+    words = ["train", "xml", str(folder), "--name", name, "--out", out, "--seed", str(seed), "--json", *more]
     before, start = _cpu(), time.perf_counter()
     found = imago(*words, *bench.flags)
     found |= {"wall_s": time.perf_counter() - start, "cpu_s": _cpu() - before}
@@ -117,6 +107,16 @@ def robust(bench: Bench) -> list[Row]:
         (f"pages, {name}: exact", _spread([rows[name]["exact"] for rows in found], "{:.1%}", min), ">= 95 %")
         for name in found[0]
     ]
+
+
+def frozen(bench: Bench) -> list[Row]:
+    """The other encoder, on the same pages."""
+    whole, _, held = _pages(bench)
+    weights = bench.data / "weights" / "mobilenet_v1_0.25_128.weights.h5"
+    words = ("--encoder", "frozen:mobilenet", "--alpha", "0.25", "--weights", str(weights))
+    run = train(bench, whole, bench.seeds[0], *words, name="frozen")
+    rows = _exact("pages, frozen:mobilenet 0.25, one seed", [evaluate(run, held)["metrics"]], "to compare")
+    return [*rows, ("training to that, processor", f"{run['cpu_s']:.0f} s", "")]
 
 
 def patterns(bench: Bench) -> list[Row]:
@@ -176,6 +176,7 @@ PARTS: dict[str, Callable[[Bench], list[Row]]] = {
     "pages": pages,
     "small": small,
     "robust": robust,
+    "frozen": frozen,
     "patterns": patterns,
     "valid": valid,
     "speed": speed,

@@ -1,9 +1,10 @@
-"""`make bundles`: draws the training pictures and trains the embedded default, a classifier of garment pieces."""
+"""`make bundles`: draws the training pictures and trains the embedded defaults, a classifier of garment pieces and a model that writes their SVG."""
 
 import shutil
 import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import click
 
 from bundle import store
 from bundle.engine import cores
-from training import classifier, pieces, report
+from training import classifier, pieces, report, xml, xml_report
+from training.pieces import sheets
 from training.progress import Progress
 from training.run import Run
+from training.xml_run import Plan, XmlRun
 
 BUNDLES = Path(__file__).resolve().parent.parent / "server" / "bundles"
 
@@ -25,19 +28,43 @@ DRAWN_SIZE = 128
 MOST_BYTES = {"classifier": 3_000_000, "xml": 4_000_000}
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        progress = Progress()
-        for name, count, seed in (("train", TRAIN, 0), ("judges", JUDGES, 99)):
-            with ProcessPoolExecutor(cores()) as pool:
-                labels = pool.map(partial(draw, home / name, count, seed), pieces.LABELS)
-                for _ in progress.track(f"drawing {name}", labels, len(pieces.LABELS)):
-                    pass
-        run = described(home)
-        result = classifier.main(run, progress)
-        report.write(run, result, progress)
-        publish(result.bundle)
+# Sheets that have one to three pieces on them.
+SHEETS, SHEET_JUDGES = 6000, 120
+# At most 0.4 million parameters or so: both bundles travel in the repository.
+SMALL = Plan(resize="pad", d_model=80, layers=3, dropout=0.05, steps=10000, patience=0)
+
+
+@click.command()
+@click.argument("kinds", nargs=-1, type=click.Choice(tuple(MOST_BYTES)))
+def main(kinds: tuple[str, ...]) -> None:
+    """Trains the embedded default of each kind, or of both."""
+    for kind in kinds or tuple(MOST_BYTES):
+        with tempfile.TemporaryDirectory() as folder:
+            publish(TRAINERS[kind](Path(folder), Progress()))
+
+
+def pieces_classifier(home: Path, progress: Progress) -> Path:
+    for name, count, seed in (("train", TRAIN, 0), ("judges", JUDGES, 99)):
+        with ProcessPoolExecutor(cores()) as pool:
+            labels = pool.map(partial(draw, home / name, count, seed), pieces.LABELS)
+            for _ in progress.track(f"drawing {name}", labels, len(pieces.LABELS)):
+                pass
+    run = described(home)
+    result = classifier.main(run, progress)
+    report.write(run, result, progress)
+    return result.bundle
+
+
+def sheets_xml(home: Path, progress: Progress) -> Path:
+    for name, count, seed in (("train", SHEETS, 0), ("judges", SHEET_JUDGES, 99)):
+        for _ in progress.track(f"drawing {name}", sheets.write(home / name, count=count, seed=seed), count):
+            pass
+    found = xml.main(sheets_described(home), progress)
+    xml_report.write(found, progress)
+    return found.bundle
+
+
+TRAINERS = {"classifier": pieces_classifier, "xml": sheets_xml}
 
 
 def draw(folder: Path, count: int, seed: int, label: str) -> None:
@@ -59,6 +86,36 @@ def described(home: Path) -> Run:
         epochs=8,
         batch_size=64,
         learning_rate=0.003,
+        seed=0,
+        golden=None,
+        photos_in_bundle=False,
+        cache=home / "cache",
+        cache_bytes=1 << 34,
+        command="make bundles",
+    )
+
+
+def sheets_described(home: Path) -> XmlRun:
+    return XmlRun(
+        **asdict(SMALL),
+        data=home / "train",
+        validation=home / "judges",
+        schema=None,
+        name="sheets",
+        out=home / "bundles",
+        encoder="own",
+        weights="none",
+        alpha=0.25,
+        height=128,
+        width=128,
+        channels=(24, 48, 80, 80),
+        heads=4,
+        batch_size=16,
+        learning_rate=0.0015,
+        weight_decay=0.01,
+        recompose=0,
+        redraw=0.75,
+        collapse=0.2,
         seed=0,
         golden=None,
         photos_in_bundle=False,

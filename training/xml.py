@@ -13,7 +13,18 @@ from bundle.errors import DataError
 from bundle.manifest import XmlTraining
 from bundle.xml.codec import Codec
 from bundle.xml.decode import Decoder
-from training import backbones, bands, evaluate, goldens, xml_batches, xml_export, xml_fit, xml_model, xml_sure
+from training import (
+    backbones,
+    bands,
+    evaluate,
+    goldens,
+    xml_batches,
+    xml_export,
+    xml_fit,
+    xml_model,
+    xml_report,
+    xml_sure,
+)
 from training.bands import Cut
 from training.data import archive
 from training.data import cache as caches
@@ -116,17 +127,18 @@ def main(run: XmlRun, progress: Progress) -> Report:
     # ---- judged again as a client would have it, for the report ---------------------------------
     files = [(pair.path, pair.document) for pair in pairs.validation]
     answers, _ = evaluate.judged(opening.open(bundle, "onnx"), files, progress)
+    figures = evaluate.metrics(answers)
     return Report(
         bundle=bundle,
         command=run.command,
         pairs={"train": len(pairs.train), "validation": len(pairs.validation)},
         parameters=model.count_params(),
-        metrics=evaluate.metrics(answers),
+        metrics=figures,
         answers=answers,
         samples=np.concatenate([samples.make(step).pixels for step in range(SAMPLES)]),
         sure=sure,
         negatives=xml_sure.NEGATIVES,
-        encoders={},
+        encoders=xml_report.encoders(run.out, digest, run.encoder, figures),
         skipped=pairs.skipped,
     )
 

@@ -14,9 +14,9 @@ import numpy as np
 from lxml import etree
 from PIL import Image
 
-from bundle import image
+from bundle import image, store
 from bundle.errors import PictureError
-from bundle.manifest import Sure
+from bundle.manifest import Sure, XmlManifest
 from training import drawn, markup
 from training.evaluate import Answer
 from training.progress import Progress
@@ -61,6 +61,18 @@ def write(report: Report, progress: Progress) -> Path:
         temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, folder / name)
     return folder
+
+
+def encoders(out: Path, data: str, encoder: str, metrics: dict[str, float]) -> dict[str, dict[str, float]]:
+    """The figures of this run beside those of bundles in `out` that another encoder learned from the same data (its sha256)."""
+    found = {encoder: metrics}
+    for bundle in store.find(out):
+        manifest = store.read_manifest(bundle)
+        kept = bundle.with_name(f"{bundle.name}.report") / "report.json"
+        if isinstance(manifest, XmlManifest) and manifest.training and manifest.training.data_sha256 == data:
+            figures = json.loads(kept.read_text())["metrics"] if kept.is_file() else manifest.metrics
+            found.setdefault(manifest.training.encoder, figures)
+    return found if len(found) > 1 else {}
 
 
 def content(report: Report, progress: Progress) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from bundle.xml.shape import Shape
 from bundle.xml.trace import Outline, trace
 
 Way = Literal["kept", "fitted", "restructured"]
+Structure = Literal["kept", "trusted", "doubted"]
 
 # Under this IoU after the fit, the network's structure is taken to be wrong.
 LEAST = 0.97
@@ -39,12 +40,10 @@ class Fitted:
     way: Way  # restructured: at least one path has pieces that the network did not say
 
 
-def fit(
-    xml: bytes, picture: np.ndarray, codec: Codec, *, resize: str, least: float = LEAST, trusted: bool = True
-) -> Fitted:
+def fit(xml: bytes, picture: np.ndarray, codec: Codec, *, resize: str, structure: Structure = "trusted") -> Fitted:
     """Never worse than it was, always valid. `picture` is uint8 (h, w) or (h, w, 3), upright, as decoded; `resize` of the model's
-    Preprocess says how the drawing lies on it. A path under `least` IoU gets the pieces that its outline asks for; 0: never. So does
-    one that has RICH times as many, where its structure is not `trusted`, if they lie as well."""
+    Preprocess says how the drawing lies on it. A path gets the pieces that its outline asks for where it stays under LEAST, unless
+    its structure is kept, and where it has RICH times as many and its structure is doubted."""
     root = etree.fromstring(xml)
     unit, drawn = _unit(root), _closed(root)
     outlines = trace(picture, unit=unit, resize=resize) if unit and drawn else []
@@ -52,7 +51,7 @@ def fit(
     kept = Fitted(xml, value, value, "kept")
     ways: set[Way] = set()
     for node, outline in _matched(drawn, outlines, unit):
-        found, way = _better(drawn[node], outline, unit, least, trusted)
+        found, way = _better(drawn[node], outline, unit, structure)
         node.set("d", shape.write(found))
         ways.add(way)
     if not ways - {"kept"}:
@@ -103,7 +102,7 @@ def _matched(
             left[1].remove(j)
 
 
-def _better(drawn: Shape, outline: Outline, unit: int, least: float, trusted: bool) -> tuple[Shape, Way]:
+def _better(drawn: Shape, outline: Outline, unit: int, structure: Structure) -> tuple[Shape, Way]:
     """The path as it was, fitted or restructured."""
     line = outline.points
     target = area.filled([line], unit)
@@ -117,9 +116,11 @@ def _better(drawn: Shape, outline: Outline, unit: int, least: float, trusted: bo
     same = refined(places.aligned(shape.clockwise(drawn), costs), line, unit - 1)
     value, fitted = score(drawn), score(same)
     best: tuple[Shape, Way] = (same, "fitted") if fitted > value else (drawn, "kept")
+    if structure == "kept":
+        return best
     own = places.restructured(costs)
-    rich = not trusted and len(drawn.kinds) >= RICH * len(own.kinds)
-    if max(value, fitted) < least or rich:
+    rich = structure == "doubted" and len(drawn.kinds) >= RICH * len(own.kinds)
+    if max(value, fitted) < LEAST or rich:
         own = refined(own, line, unit - 1)
         if score(own) > max(value, fitted) + (-GAIN if rich else GAIN):
             return own, "restructured"

@@ -147,7 +147,7 @@ class XmlModel:
             seen, resize = picture.pixels, "squash"  # what they were made from is not there
         if not fit:
             return xml, geometry.iou(xml, seen, resize=resize)
-        found = geometry.fit(xml, seen, self.codec, resize=resize, trusted=trusted)
+        found = geometry.fit(xml, seen, self.codec, resize=resize, structure="trusted" if trusted else "doubted")
         return found.xml, found.iou
 
 

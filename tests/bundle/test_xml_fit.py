@@ -85,9 +85,9 @@ def test_a_path_that_is_off_comes_to_lie_on_the_outline_with_its_commands_kept(d
 BROKEN = "M 20 20 L 45 20 L 70 20 L 100 20 L 100 45 L 100 70 L 100 90 C 100 110 20 110 20 90 L 20 65 L 20 40 Z"
 
 
-@pytest.mark.parametrize(("trusted", "least", "most"), [(True, 10, 10), (False, 4, 6)])
-def test_an_outline_in_too_many_pieces_is_mended_unless_the_network_was_sure_of_them(trusted, least, most):
-    found = refit(document(moved(BROKEN, 1)), drawn(POCKET), trusted=trusted)
+@pytest.mark.parametrize(("structure", "least", "most"), [("trusted", 10, 10), ("doubted", 4, 6)])
+def test_an_outline_in_too_many_pieces_is_mended_unless_the_network_was_sure_of_them(structure, least, most):
+    found = refit(document(moved(BROKEN, 1)), drawn(POCKET), structure=structure)
     assert least <= len(pieces(paths(found.xml)[0])) <= most
     assert against(found.xml, POCKET) > 0.98
 
@@ -165,7 +165,7 @@ def test_a_structure_that_cannot_fit_is_replaced(wrong):
 
 
 def test_unless_that_is_switched_off():
-    found = refit(document(POCKET), drawn(FRONT), least=0)
+    found = refit(document(POCKET), drawn(FRONT), structure="kept")
     assert found.way == "fitted"
     assert pieces(paths(found.xml)[0]) == pieces(POCKET)
 

@@ -1,13 +1,15 @@
 """The report of a run that learnt XML, from a real bundle's answers."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from bundle import model
+from bundle import model, write
+from bundle.manifest import XmlTraining
 from training import evaluate, xml_report
 from training.progress import Progress
 from training.xml_report import Report
@@ -107,3 +109,13 @@ def test_run_that_was_right_everywhere_says_so(boxes, pairs, tmp_path, progress)
 PERFECT = evaluate.Score(
     exact=True, valid=True, token_error=0, edit_error=0, tree=1, iou=None, ssim=None, command_ratio=None
 )
+
+
+def test_runs_of_other_encoders_on_the_same_data_stand_beside_this_one(tmp_path, xml_parts):
+    taught = XmlTraining(encoder="own", weights_sha256=None, seed=0, data_sha256="d" * 64, pairs=9, versions={})
+    write.write(tmp_path, replace(xml_parts, training=taught))
+    mine = {"exact": 0.5}
+    found = xml_report.encoders(tmp_path, "d" * 64, "frozen:mobilenet", mine)
+    assert found == {"frozen:mobilenet": mine, "own": xml_parts.metrics}
+    assert xml_report.encoders(tmp_path, "0" * 64, "frozen:mobilenet", mine) == {}
+    assert xml_report.encoders(tmp_path, "d" * 64, "own", mine) == {}
