@@ -49,7 +49,7 @@ def place(uri: str) -> Place:
 
 
 @functools.cache
-def client(patience_s: float = 20) -> Any:
+def client(patience_s: float = 20, connections: int = 10) -> Any:
     """The storage as boto3 finds it: credentials, region and AWS_ENDPOINT_URL from the environment. Raises MissingExtra, BundleError."""
     try:
         import boto3
@@ -58,7 +58,12 @@ def client(patience_s: float = 20) -> Any:
     except ImportError:
         raise MissingExtra("s3:// needs boto3; install it with: pip install 'imago[serve]'") from None
     # One try each: what is tried again is the whole step, an answer that breaks off included.
-    limits = Config(connect_timeout=min(5, patience_s), read_timeout=patience_s, retries={"total_max_attempts": 1})
+    limits = Config(
+        connect_timeout=min(5, patience_s),
+        read_timeout=patience_s,
+        retries={"total_max_attempts": 1},
+        max_pool_connections=connections,
+    )
     try:
         return boto3.session.Session().client("s3", config=limits)
     except (BotoCoreError, ValueError) as error:
@@ -67,6 +72,14 @@ def client(patience_s: float = 20) -> Any:
 
 class Missing(Exception):
     """No such object."""
+
+
+class Refused(BundleError):
+    """An answer that will stay; `reason` is the storage's own code."""
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 def names(s3: Any, folder: Place) -> Iterator[str]:
@@ -130,7 +143,6 @@ def again(where: Place, step: Callable[[], Anything]) -> Anything:
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
             if status < 500 and status != 429:
                 missing = Missing() if status == 404 and reason in ("404", "NoSuchKey") else None
-                raise BundleError(
-                    f"{where}: the storage says {reason}; check the name and who may read it"
-                ) from missing
+                text = f"{where}: the storage says {reason}; check the name and who may read it"
+                raise Refused(text, reason) from missing
     raise Unreachable(f"{where}: the storage did not answer ({reason}, {TRIES} tries); try again later")

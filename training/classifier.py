@@ -15,6 +15,7 @@ from bundle.manifest import Training
 from training import backbones, features, goldens, heads, imagenet_labels, metrics, scratch
 from training.data import cache as caches
 from training.data import photos as sets
+from training.data import room
 from training.data.photos import Photos
 from training.progress import Progress
 from training.run import Run
@@ -41,16 +42,14 @@ def main(run: Run, progress: Progress) -> Result:
     """Raises ImagoError where there is nothing to train on or to write."""
     # ---- data: who trains, who judges, who cannot be read --------------------------------------
     with progress.stage("scanning"):
-        photos = sets.load(run.data, run.validation)
+        how = sets.Reading(
+            images=run.images, labels=run.labels, multi_label=run.multi_label, cache=run.cache, progress=progress
+        )
+        photos = sets.load(run.data, run.validation, test=run.test, how=how)
         golden = goldens.given(run)
     cache = caches.Cache(directory=run.cache, spec=run.preprocess)
-    everything = photos.train + photos.validation
-    decoded = progress.track("decoding", caches.fill(everything, cache), len(everything))
-    skipped = [(photo.path, reason) for photo, reason in decoded if reason]
-    for path, reason in skipped:
-        progress.note(f"{path} is left out: {reason}")
-    photos = sets.without(photos, {path for path, _ in skipped})
-    for sentence in photos.notes:
+    photos = _decoded(run, photos, cache, progress)
+    for sentence in (*(f"{name} is left out: {reason}" for name, reason in photos.skipped), *photos.notes):
         progress.note(sentence)
     train_labels = np.array([photo.label for photo in photos.train])
     truth = np.array([photo.label for photo in photos.validation])
@@ -120,7 +119,7 @@ def main(run: Run, progress: Progress) -> Result:
         classes=metrics.per_class(photos.labels, counts),
         confusion=counts,
         mistakes=_mistakes(photos, rows, truth),
-        skipped=skipped,
+        skipped=[(Path(name), reason) for name, reason in photos.skipped],
     )
 
 
@@ -159,6 +158,16 @@ def imagenet(run: Run, labels: Path | None) -> Path:
             pictures=goldens.given(run) or goldens.drawn(),
         ),
     )
+
+
+def _decoded(run: Run, photos: Photos, cache: caches.Cache, progress: Progress) -> Photos:
+    """Less the unreadable ones, with what looks alike on one side. Raises DataError."""
+    room.check(photos.everything, run)
+    small = caches.thumbnails(run.cache)
+    found = caches.fill(photos.everything, cache, small)
+    reasons = list(progress.track("decoding", found, len(photos.everything)))
+    unreadable = [(photo, reason) for photo, reason in reasons if reason]
+    return sets.decoded(photos, unreadable, {p.sha256: small.read(p) for p, reason in reasons if not reason})
 
 
 def _with_head(keras: Any, backbone: Any, classes: int) -> Any:

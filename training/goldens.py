@@ -32,13 +32,13 @@ def from_folder(folder: Path) -> dict[str, bytes]:
 
 def of_data(photos: Sequence[Photo], progress: Progress) -> dict[str, bytes]:
     """A few of these (validation) photos, the same ones each time."""
-    small = [photo for photo in photos if photo.path.stat().st_size <= LARGEST_BYTES]
+    small = [photo for photo in photos if len(photo.read()) <= LARGEST_BYTES]
     chosen = sorted(small or photos, key=_by_content)[:COUNT]
     progress.note(
         f"{len(chosen)} validation photos go into the bundle as golden pictures; "
         "--no-photos draws some instead, --golden DIR takes yours"
     )
-    return _renamed([photo.path for photo in chosen])
+    return {f"{number}{_suffix(photo)}": photo.read() for number, photo in enumerate(chosen)}
 
 
 def drawn() -> dict[str, bytes]:
@@ -51,6 +51,13 @@ def drawn() -> dict[str, bytes]:
 
 def _by_content(photo: Photo) -> str:
     return photo.sha256
+
+
+def _suffix(photo: Photo) -> str:
+    """A picture in a .rec has no name; im2rec writes JPEG or PNG."""
+    if photo.offset is None:
+        return photo.path.suffix.lower()
+    return ".png" if photo.read().startswith(b"\x89PNG") else ".jpg"
 
 
 def _renamed(paths: list[Path]) -> dict[str, bytes]:

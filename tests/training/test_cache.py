@@ -26,7 +26,7 @@ def photo(tmp_path):
     out = io.BytesIO()
     Image.linear_gradient("L").convert("RGB").save(out, "JPEG")
     (tmp_path / "a.jpg").write_bytes(out.getvalue())
-    return Photo(path=tmp_path / "a.jpg", label=0, sha256=hashlib.sha256(out.getvalue()).hexdigest())
+    return Photo(path=tmp_path / "a.jpg", labels=(0,), sha256=hashlib.sha256(out.getvalue()).hexdigest())
 
 
 def test_cached_pixels_are_the_decoded_ones(cache, photo):
@@ -62,9 +62,9 @@ def test_a_bad_picture_is_refused_and_not_kept(cache, photo):
 
 
 def test_fill_says_why_a_photo_is_unreadable(cache, photo, tmp_path):
-    text = Photo(path=tmp_path / "b.jpg", label=0, sha256="b" * 64)
+    text = Photo(path=tmp_path / "b.jpg", labels=(0,), sha256="b" * 64)
     text.path.write_text("not a picture")
-    gone = Photo(path=tmp_path / "gone.jpg", label=0, sha256="c" * 64)
+    gone = Photo(path=tmp_path / "gone.jpg", labels=(0,), sha256="c" * 64)
     reasons = [reason for _, reason in caches.fill([photo, text, gone], cache)]
     assert reasons[0] is None
     assert "no picture that Imago reads" in reasons[1]

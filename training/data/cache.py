@@ -15,9 +15,12 @@ from bundle import image
 from bundle.engine import cores
 from bundle.errors import PictureError
 from bundle.image import Preprocess
-from training.data.photos import Photo
+from training.data.items import Photo
 
 DEFAULT_BYTES = 20 << 30
+
+# What pictures look like from afar, to find those that look alike; of whatever run.
+THUMBNAIL = Preprocess(height=16, width=16, resize="squash", resample="bilinear", color="rgb")
 
 
 def default_directory() -> Path:
@@ -37,7 +40,7 @@ class Cache:
             pixels = np.frombuffer(self._path(photo).read_bytes(), np.uint8)
             return pixels.reshape(self.spec.height, self.spec.width, 3)
         except (OSError, ValueError):  # not there, cut short by a full disk, or no cache can be kept at all
-            return self.put(photo, image.decode(photo.path.read_bytes(), self.spec))
+            return self.put(photo, image.decode(photo.read(), self.spec))
 
     def has(self, photo: Photo) -> bool:
         return self._path(photo).exists()
@@ -53,6 +56,10 @@ class Cache:
         return self.directory / "pixels" / spec / photo.sha256[:2] / photo.sha256
 
 
+def thumbnails(directory: Path) -> Cache:
+    return Cache(directory=directory, spec=THUMBNAIL)
+
+
 def fill(photos: Iterable[Photo], *wanted: Cache) -> Iterator[tuple[Photo, str | None]]:
     """Decodes what is not decoded yet, on all cores, a photo once for all caches, of which the first has the most pixels;
     each photo in order, with the reason where it is unreadable."""
@@ -60,7 +67,7 @@ def fill(photos: Iterable[Photo], *wanted: Cache) -> Iterator[tuple[Photo, str |
     def reason(photo: Photo) -> str | None:
         try:
             missing = [cache for cache in wanted if not cache.has(photo)]
-            decoded = image.decode(photo.path.read_bytes(), wanted[0].spec) if missing else None
+            decoded = image.decode(photo.read(), wanted[0].spec) if missing else None
             for cache in missing:
                 cache.put(photo, decoded)
         except PictureError as error:

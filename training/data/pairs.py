@@ -16,8 +16,9 @@ from bundle.xml import codec as codecs
 from bundle.xml.codec import Codec
 from bundle.xml.grammar import Event
 from bundle.xml.table import same_language
+from training.data import alike
 from training.data.cache import Cache
-from training.data.photos import Photo
+from training.data.items import Photo
 
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".heic", ".heif"}
 DOCUMENTS = {".xml", ".svg"}
@@ -43,7 +44,7 @@ class Pair:
 
     @property
     def photo(self) -> Photo:
-        return Photo(path=self.path, label=0, sha256=self.sha256)
+        return Photo(path=self.path, labels=(0,), sha256=self.sha256)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,26 +132,12 @@ def _sorted(pairs: list[Pair]) -> tuple[Pair, ...]:
 
 
 def _groups(pairs: list[Pair], small: dict[str, np.ndarray]) -> list[list[Pair]]:
-    """Pairs that share a document or look alike, by union and find."""
-    heads = list(range(len(pairs)))
-
-    def head(at: int) -> int:
-        while heads[at] != at:
-            heads[at] = heads[heads[at]]
-            at = heads[at]
-        return at
-
+    """Pairs that share a document or look alike."""
     first: dict[tuple[int, ...], int] = {}
-    for at, pair in enumerate(pairs):
-        heads[head(at)] = head(first.setdefault(pair.tokens, at))
+    same = [(at, first.setdefault(pair.tokens, at)) for at, pair in enumerate(pairs)]
     seen = np.array([small[pair.sha256] for pair in pairs])
-    for at in range(len(pairs) - 1):
-        for other in at + 1 + np.flatnonzero(np.abs(seen[at + 1 :] - seen[at]).mean(axis=1) < NEAR):
-            heads[head(int(other))] = head(at)
-    groups: dict[int, list[Pair]] = defaultdict(list)
-    for at, pair in enumerate(pairs):
-        groups[head(at)].append(pair)
-    return list(groups.values())
+    groups = alike.joined(len(pairs), [*same, *alike.near(seen, NEAR)])
+    return [[pairs[at] for at in group] for group in groups]
 
 
 # ---- a whole set -----------------------------------------------------------------------------
