@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from training import checks, knobs
-from training.options import Grouped, a_path
+from training.options import Grouped, Source
 from training.run import COPIES, Run, name_of
 from training.xml_cli import xml
 
@@ -25,8 +25,8 @@ def train() -> None:
 
 
 @train.command(cls=Grouped, params=knobs.CLASSIFIER)
-@click.argument("data", type=a_path, required=False)
-def classifier(as_json: bool, data: Path | None, train_dir: Path | None, **options: Any) -> None:
+@click.argument("data", type=Source(), required=False)
+def classifier(as_json: bool, data: Path | str | None, train_dir: Path | str | None, **options: Any) -> None:
     """Trains an image classifier on DATA: a folder with a folder of pictures for each class, a list of files with their
     labels (.lst, .csv, .jsonl), a RecordIO file (.rec), or one of these as s3://BUCKET/PREFIX.
 
@@ -36,14 +36,23 @@ def classifier(as_json: bool, data: Path | None, train_dir: Path | None, **optio
     Exit status 0: a bundle was written; 1: it could not be, for the reason given; 3: it would have been below
     --assert-accuracy-at-least.
     """
-    run = _run(_one(data, train_dir), **options)
-    from training import classifier as training
-    from training import report
+    from training.data.cache import default_directory
     from training.progress import Progress
 
-    result = training.main(run, Progress())
+    progress = Progress()
+    sources = {"data": _one(data, train_dir), **{name: options.pop(name) for name in ("validation", "test")}}
+    here = {name: _here(where, options["cache"] or default_directory(), progress) for name, where in sources.items()}
+    run = _run(**here, **options)
+    from training import classifier as training
+    from training import report
+
+    result = training.main(run, progress)
     page = report.write(result, report.beside(run.out, result))
-    click.echo(json.dumps(report.content(result), indent=2) if as_json else report.summary(result, page))
+    if as_json:
+        where = str(result.bundle) if result.bundle else None
+        click.echo(json.dumps({**report.content(result), "bundle": where}, indent=2))
+    else:
+        click.echo(report.summary(result, page))
     if result.refused:
         click.echo(f"imago: {result.refused}", err=True)
         sys.exit(REFUSED)
@@ -66,7 +75,16 @@ def imagenet(as_json: bool, labels: Path | None, **options: Any) -> None:
     )
 
 
-def _one(data: Path | None, train_dir: Path | None) -> Path:
+def _here(source: Path | str | None, cache: Path, progress: Any) -> Path | None:
+    """What is in S3 is fetched before anything else is done."""
+    if not isinstance(source, str):
+        return source
+    from training.data import s3
+
+    return s3.local(source, cache, progress)
+
+
+def _one(data: Path | str | None, train_dir: Path | str | None) -> Path | str:
     if data and train_dir:
         raise click.UsageError("DATA and --train-dir are the same thing; give one of them")
     if not (found := data or train_dir):

@@ -36,7 +36,7 @@ def main() -> None:
                     pass
         run = described(home)
         result = classifier.main(run, progress)
-        report.write(run, result, progress)
+        report.write(result, report.beside(run.out, result))
         publish(result.bundle)
 
 

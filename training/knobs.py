@@ -5,7 +5,7 @@ from typing import get_args
 
 import click
 
-from training.options import DEFAULTS, Blocks, Epochs, Knob, a_path, above_nil, below_one, percent
+from training.options import DEFAULTS, Blocks, Epochs, Knob, Source, a_path, above_nil, below_one, percent
 from training.run import COPIES, Augmentation, Backbone, HeadKind, Optimizer, Resize, Schedule
 from training.xml_cli import bundle_name
 
@@ -14,7 +14,7 @@ def network(heading: str) -> list[Knob]:
     """What every network has."""
     return [
         Knob(heading, "backbone", type=click.Choice(get_args(Backbone)), help="The network that sees."),
-        Knob(heading, "alpha", type=click.FloatRange(0.25, 1), metavar="X", help="Width of a MobileNet."),
+        Knob(heading, "alpha", type=click.FloatRange(0.25, 1.4), metavar="X", help="Width of a MobileNet."),
         Knob(
             heading,
             "size",
@@ -50,22 +50,29 @@ def outcome(heading: str) -> list[Knob]:
 
 
 DATA = [
-    Knob("Data", "train_dir", type=a_path, metavar="DIR", also=("--image_dir",), help="The same as DATA."),
+    Knob("Data", "train_dir", type=Source(), metavar="DIR", also=("--image_dir",), help="The same as DATA."),
     Knob(
         "Data",
         "validation",
-        type=a_path,
+        type=Source(),
         metavar="DATA",
         also=("--val_dir",),
         help="Judges while it learns.  [default: a fifth of DATA, by content]",
     ),
-    Knob("Data", "test", type=a_path, metavar="DATA", help="Judges once, at the end; nothing is chosen by it."),
+    Knob("Data", "test", type=Source(), metavar="DATA", help="Judges once, at the end; nothing is chosen by it."),
     Knob(
         "Data",
         "images",
         type=a_path,
         metavar="DIR",
         help="Where the relative names in a list begin.  [default: beside the list]",
+    ),
+    Knob(
+        "Data",
+        "labels",
+        type=a_path,
+        metavar="FILE",
+        help="The labels in order of their numbers, one a line.  [default: labels.txt beside a list]",
     ),
     Knob(
         "Data",

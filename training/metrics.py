@@ -24,13 +24,14 @@ class Evaluation:
     """One set's figures."""
 
     metrics: dict[str, float]
+    interval: tuple[float, float]  # Wilson's, 95 %, of the accuracy, or of `exact`
     classes: list[PerClass]
     confusion: np.ndarray | None  # int (k, k): [truth, answer]; None: a photo may have several labels
     curves: tuple[tuple[tuple[float, float], ...], ...]  # for each label (recall, precision), recall rising
     calibration: tuple[tuple[float, float, int], ...]  # for each bin mean confidence, share that is right, answers
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913
     rows: np.ndarray,
     truth: np.ndarray,
     labels: tuple[str, ...],
@@ -74,11 +75,18 @@ def evaluate(
         }
     return Evaluation(
         metrics=figures,
+        interval=_wilson(figures["exact" if several else "accuracy"], len(rows)),
         classes=classes,
         confusion=None if several else confusion(rows, truth),
         curves=tuple(curves),
         calibration=bins,
     )
+
+
+def _wilson(share: float, of: int, z: float = 1.96) -> tuple[float, float]:
+    middle = (share + z * z / (2 * of)) / (1 + z * z / of)
+    half = z * ((share * (1 - share) + z * z / (4 * of)) / of) ** 0.5 / (1 + z * z / of)
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _one(label: str, rows: np.ndarray, present: np.ndarray, answered: np.ndarray) -> tuple[dict, tuple]:

@@ -50,6 +50,15 @@ class Knob(click.Option):
         return record and (self.shown, record[1] + self.also)
 
 
+class Source(click.ParamType):
+    """Where photos are: a Path, or s3://BUCKET/PREFIX as it stands, since a Path would fold its slashes."""
+
+    name = "source"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:
+        return value if str(value).startswith("s3://") else Path(value)
+
+
 class Blocks(click.ParamType):
     """How many blocks learn: a number, all or none."""
 

@@ -24,7 +24,7 @@ figure { margin: 0; min-width: 0 } figcaption { color: var(--soft); font-size: .
 .sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: 1.25rem 1rem; align-items: start }
 .sheet img { width: 100%; display: block; border-radius: 3px; margin-bottom: .35rem } .augmented { max-width: 100%; height: auto }
 .sheet figcaption, .small figcaption { overflow-wrap: anywhere; line-height: 1.35 } .sheet b { color: var(--text); font-weight: 600 } .not { color: var(--bad) }
-.heatmap { max-width: none } .bar { display: flex; height: .8rem; min-width: 9rem; margin-top: .3rem } .bar span { display: block }
+.heatmap { max-width: none } .bar { display: flex; height: .8rem; min-width: 9rem; margin-top: .3rem } .bar span { display: block; background: var(--one) }
 .swatch { display: inline-block; width: .7rem; height: .7rem; margin-right: .35rem }
 .bars td:last-child { width: 100%; padding-right: 0 } .train { background: var(--one) } .validation { background: var(--two) } .test { background: var(--soft) }
 details summary { cursor: pointer; color: var(--soft); margin-top: 1rem }
@@ -98,17 +98,9 @@ def _tiles(judged: Sequence[Judged]) -> list[tuple[str, str]]:
         main = "accuracy" if "accuracy" in figures else "map"
         tiles.append((f"{NAMES[main]}, {one.name}", percent(figures[main])))
         if main == "accuracy":
-            low, high = wilson(round(figures[main] * one.photos), one.photos)
+            low, high = one.evaluation.interval
             tiles.append(("95 % interval", f"{100 * low:.1f} – {100 * high:.1f}"))
     return tiles
-
-
-def wilson(right: int, of: int) -> tuple[float, float]:
-    """The 95 % interval of a share of independent photos."""
-    share, z = right / of, 1.96
-    middle = (share + z * z / (2 * of)) / (1 + z * z / of)
-    half = z * ((share * (1 - share) + z * z / (4 * of)) / of) ** 0.5 / (1 + z * z / of)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _contents(sections: Sequence[str]) -> str:
@@ -136,7 +128,7 @@ def _figures(result: Result) -> str:
         columns.append((f"{one.name}, served", one.evaluation.metrics))
         if one.trained:
             columns.append((f"{one.name}, in training", one.trained.metrics))
-    names = _ordered(result.validation.evaluation.metrics)
+    names = ordered(result.validation.evaluation.metrics)
     rows: list[tuple[Any, ...]] = [
         (NAMES.get(name, name.replace("_", " ")), *(figure(name, figures.get(name)) for _, figures in columns))
         for name in names
@@ -154,7 +146,7 @@ def _furthest(difference: float) -> str:
     return f"no score by more than {difference:.1g}" if difference else "all scores are the same"
 
 
-def _ordered(figures: Mapping[str, float]) -> list[str]:
+def ordered(figures: Mapping[str, float]) -> list[str]:
     """Known ones first, but a top-k right after the accuracy."""
     order = [*NAMES]
     return sorted(figures, key=lambda name: order.index(name) if name in order else 0.5)
@@ -162,7 +154,7 @@ def _ordered(figures: Mapping[str, float]) -> list[str]:
 
 def _alternatives(result: Result) -> str:
     """Every head that was trained, by its figures on validation."""
-    names = _ordered({name: 0.0 for one in result.alternatives for name in one.metrics})
+    names = ordered({name: 0.0 for one in result.alternatives for name in one.metrics})
     rows = [
         (
             f"{one.name}{' (chosen)' if one.chosen else ''}",

@@ -93,6 +93,7 @@ def _set(judged: Judged) -> dict[str, Any]:
     return {
         "photos": judged.photos,
         "metrics": found.metrics,
+        "interval": found.interval,
         "classes": found.classes,
         "confusion": found.confusion,
         "curves": [[[round(x, 4), round(y, 4)] for x, y in plots.thinned(curve)] for curve in found.curves],

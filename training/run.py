@@ -28,6 +28,9 @@ class Run:
     validation: Path | None = None  # None: a fifth of `data`, chosen by content
     test: Path | None = None  # judges once, at the end; nothing is chosen by it
     images: Path | None = None  # where a list's relative names begin; None: beside the list
+    labels: Path | None = (
+        None  # their names in output order, one a line; None: labels.txt beside a list, else as the data says
+    )
     multi_label: bool | None = None  # None: as the data says
     # ---- network
     name: str
@@ -93,7 +96,7 @@ class Run:
         """The same for runs that learn the same way from the same data; a checkpoint's name, with the data's digest."""
         elsewhere = {
             *("name", "out", "golden", "photos_in_bundle", "cache", "cache_bytes", "command", "tensorboard"),
-            *("data", "validation", "test", "images", "assert_accuracy_at_least", "top_k"),
+            *("data", "validation", "test", "images", "labels", "assert_accuracy_at_least", "top_k"),
         }
         knobs = {name: str(value) for name, value in asdict(self).items() if name not in elsewhere}
         return hashlib.sha256(json.dumps(knobs, sort_keys=True).encode()).hexdigest()[:16]

@@ -2,10 +2,13 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
 
 from bundle.engine import cores
 from bundle.errors import DataError
@@ -24,6 +27,15 @@ class Photo:
     label: int  # index into the labels
     sha256: str
 
+    def read(self) -> bytes:
+        """The encoded picture. Raises OSError."""
+        return self.path.read_bytes()
+
+    @property
+    def name(self) -> str:
+        """For people and reports."""
+        return str(self.path)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Photos:
@@ -33,6 +45,12 @@ class Photos:
     train: tuple[Photo, ...]
     validation: tuple[Photo, ...]
     notes: tuple[str, ...]  # sentences for the report
+    scores: Literal["softmax", "sigmoid"] = "softmax"
+    skipped: tuple[tuple[str, str], ...] = ()  # what was left out, and why
+
+    def truth(self, photos: Sequence[Photo]) -> np.ndarray:
+        """int64 (n,) of indices."""
+        return np.array([photo.label for photo in photos], np.int64)
 
 
 def load(data: Path, validation: Path | None) -> Photos:
@@ -48,6 +66,22 @@ def load(data: Path, validation: Path | None) -> Photos:
         raise DataError(f"{validation}: classes {', '.join(strange)} are not in {data}; rename or remove those folders")
     judges = _scan(validation, labels)
     return Photos(labels=labels, train=photos, validation=judges, notes=tuple(_notes(labels, photos, judges)))
+
+
+def judging(  # noqa: PLR0913
+    data: Path,
+    labels: tuple[str, ...],
+    scores: Literal["softmax", "sigmoid"],
+    *,
+    images: Path | None = None,
+    cache: Path | None = None,
+    progress: Any = None,
+) -> Photos:
+    """All pictures of a source as `validation`, with the labels of a model that is there already. Raises DataError."""
+    strange = sorted(set(class_names(data)) - set(labels))
+    if strange:
+        raise DataError(f"{data}: classes {', '.join(strange)} are not in the model; rename or remove those folders")
+    return Photos(labels=labels, train=(), validation=_scan(data, labels), notes=(), scores=scores)
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
