@@ -12,7 +12,8 @@ Scores = Literal["softmax", "sigmoid"]
 RETRAIN = ("flip_left_right", "random_crop", "random_scale", "random_brightness")
 # Who listens to what.
 OPTIMIZERS = {
-    "momentum": ("sgd", "nag", "rmsprop"),
+    "momentum": ("sgd", "nag"),
+    "weight_decay": ("sgd", "nag"),
     "beta_1": ("adam",),
     "beta_2": ("adam",),
     "eps": ("adam", "rmsprop"),
@@ -21,7 +22,7 @@ OPTIMIZERS = {
 STOPPING = ("early_stopping_min_epochs", "early_stopping_patience", "early_stopping_tolerance")
 STEPS = ("lr_scheduler_step", "lr_scheduler_factor")
 LAYERS = (
-    *("epochs", "batch_size", "optimizer", "learning_rate", "schedule", "warmup", "weight_decay", "dropout"),
+    *("epochs", "batch_size", "optimizer", "learning_rate", "schedule", "warmup", "dropout"),
     *("mixed_precision", "early_stopping", *OPTIMIZERS, *STOPPING, *STEPS),
 )
 
