@@ -7,8 +7,8 @@ import click
 
 VERBS = {
     "train": ("training.cli:train", "Train a model and write it as a bundle."),
-    "evaluate": ("training.evaluate:evaluate", "Judge a bundle that makes XML on pictures whose XML is known."),
-    "predict": ("bundle.predict:predict", "Classify pictures with a bundle."),
+    "evaluate": ("training.evaluate:evaluate", "Judge a bundle on pictures whose labels or XML are known."),
+    "predict": ("bundle.predict:predict", "Label pictures with a bundle, or make XML from them."),
     "serve": ("server.cli:serve", "Serve one or many bundles over HTTP."),
     "bundle": ("bundle.cli:bundle", "Show, verify, list and compare bundles."),
     "data": ("training.data.cli:data", "Make data sets and look after the cache."),

@@ -3,10 +3,10 @@
 import csv
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import numpy as np
@@ -21,8 +21,13 @@ from bundle.xml.model import XmlModel
 # In a folder these count as pictures; a file named on the command line always does.
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".heic", ".heif"}
 
+# Labels that a picture gets where nobody says how many.
+TOP = 5
+
 # Pictures in memory at once; also the batch that a GPU gets.
 CHUNK = 64
+
+Picture = TypeVar("Picture")
 
 
 @click.command()
@@ -48,22 +53,23 @@ def predict(bundle: Path, pictures: tuple[Path, ...], form: str | None, engine: 
     opened = model.open(bundle, engine)
     said = {name: value for name, value in more.items() if value is not None}
     if isinstance(opened, XmlModel):
-        _refuse(said, {"top"}, "for bundles that classify")
+        refuse(said, {"top"}, "for bundles that classify")
         results = predict_xml.run(opened, paths, form=form, progress=_with_progress, **said)
     else:
-        _refuse(said, {"out", "force", "beam", "fit"}, "for bundles that make XML")
-        results = _classified(opened, paths, form, said.get("top", 5))
+        refuse(said, {"out", "force", "beam", "fit"}, "for bundles that make XML")
+        results = _classified(opened, paths, form, said.get("top", TOP))
     sys.exit(1 if any("error" in result for result in results) else 0)
 
 
-def _refuse(said: dict[str, Any], others: set[str], words: str) -> None:
+def refuse(said: dict[str, Any], others: set[str], words: str) -> None:
     """An option that would do nothing is a mistake."""
     if wrong := sorted(said.keys() & others):
-        raise click.UsageError(f"--{wrong[0]} is {words}; this one does not")
+        raise click.UsageError(f"--{wrong[0].replace('_', '-')} is {words}; this one does not")
 
 
 def _classified(opened: Model, paths: list[Path], form: str | None, top: int) -> list[dict[str, Any]]:
-    results = list(_with_progress((_result(opened, path, row, top) for path, row in rows(opened, paths)), len(paths)))
+    found = rows(opened, paths, Path.read_bytes)
+    results = list(_with_progress((_result(opened, path, row, top) for path, row in found), len(paths)))
     {"json": _print_json, "csv": _print_csv, None: _print_table}[form](opened, results)
     return results
 
@@ -82,21 +88,23 @@ def expand(arguments: Iterable[Path]) -> Iterator[Path]:
         yield from found
 
 
-def rows(opened: Model, paths: list[Path]) -> Iterator[tuple[Path, np.ndarray | PictureError | OSError]]:
-    """Each path in order with its scores (k,), or with the reason that it has none."""
+def rows(
+    opened: Model, pictures: Sequence[Picture], read: Callable[[Picture], bytes]
+) -> Iterator[tuple[Picture, np.ndarray | PictureError | OSError]]:
+    """Each picture in order with its scores (k,), or with the reason that it has none; `read` gives its bytes."""
     with ThreadPoolExecutor(cores()) as pool:
-        for start in range(0, len(paths), CHUNK):
-            chunk = paths[start : start + CHUNK]
-            inputs = list(pool.map(lambda path: _prepared(opened, path), chunk))
+        for start in range(0, len(pictures), CHUNK):
+            chunk = pictures[start : start + CHUNK]
+            inputs = list(pool.map(lambda picture: _prepared(opened, picture, read), chunk))
             good = [pixels for pixels in inputs if isinstance(pixels, np.ndarray)]
             scores = iter(_scores(opened, pool, good))
-            for path, pixels in zip(chunk, inputs, strict=True):
-                yield path, next(scores) if isinstance(pixels, np.ndarray) else pixels
+            for picture, pixels in zip(chunk, inputs, strict=True):
+                yield picture, next(scores) if isinstance(pixels, np.ndarray) else pixels
 
 
-def _prepared(opened: Model, path: Path) -> np.ndarray | PictureError | OSError:
+def _prepared(opened: Model, picture: Picture, read: Callable[[Picture], bytes]) -> np.ndarray | PictureError | OSError:
     try:
-        return opened.prepare(path.read_bytes())
+        return opened.prepare(read(picture))
     except (PictureError, OSError) as error:
         return error
 
@@ -141,28 +149,22 @@ def _print_csv(opened: Model, results: list[dict[str, Any]]) -> None:
 
 
 def _print_table(opened: Model, results: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    """A line a label, as label_image.py printed them: the label and its score to five places, best first.
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("file", overflow="fold")
-    table.add_column("label")
-    table.add_column("%", justify="right")
-    table.add_column("then", style="dim", overflow="fold")
-    for result in results:
+    Of several pictures each has its name above its labels.
+    """
+    wide = max((len(answer["label"]) for result in results for answer in result.get("predictions", [])), default=0)
+    for number, result in enumerate(results):
         if "error" in result:
-            table.add_row(Text(result["file"]), Text("not read", "red"), "", Text(result["error"]["detail"]))
+            click.echo(f"{result['file']}: not read: {result['error']['detail']}")
             continue
-        best, *others = result["predictions"]
-        then = ", ".join(f"{_named(answer)} {100 * answer['probability']:.1f}" for answer in others)
-        table.add_row(Text(result["file"]), Text(_named(best)), f"{100 * best['probability']:.1f}", Text(then))
-    Console(width=None if sys.stdout.isatty() else 1000).print(table)  # a pipe is no narrower than the table
+        if len(results) > 1:
+            click.echo(f"{'' if number == 0 else chr(10)}{result['file']}")
+        for rank, answer in enumerate(result["predictions"]):
+            if rank < TOP or answer.get("present", True):  # of hundreds of labels nobody reads those that are absent
+                click.echo(_line(answer, wide))
 
 
-def _named(answer: dict[str, Any]) -> str:
-    return (
-        f"{answer['label']} ({'present' if answer['present'] else 'absent'})"
-        if "present" in answer
-        else answer["label"]
-    )
+def _line(answer: dict[str, Any], wide: int) -> str:
+    present = {True: "  present", False: "  absent", None: ""}[answer.get("present")]
+    return f"{answer['label']:<{wide}}  {answer['probability']:.5f}{present}"

@@ -10,11 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from bundle.engine import keras_any
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 
-# These are run elsewhere: make serve and make test are what runs this, and the server has tests with a port of their own.
+# These are run elsewhere: make serve and make test are what runs this, the server has tests with a port of their own, and a bundle that is
+# not good enough has one, too.
 ELSEWHERE = {
+    "imago train classifier photos/train --name good --assert-accuracy-at-least 0.9",
     "make serve",
     "make test",
     "imago serve --bundle bundles/photos-XXXXXXXX",
@@ -32,22 +36,34 @@ def commands() -> list[str]:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory, photo) -> Path:
     """A folder as the README's reader has one: photos/train, photos/validation, a.jpg, b.jpg."""
+    keras = keras_any.import_keras()
     home = tmp_path_factory.mktemp("home")
     for part, seeds in (("train", range(6)), ("validation", range(6, 8))):
         for label in ("red", "blue"):
             (home / "photos" / part / label).mkdir(parents=True)
             for seed in seeds:
                 (home / "photos" / part / label / f"{seed}.jpg").write_bytes(photo(seed=seed + 100 * (label == "red")))
+    rows = [f"{path.relative_to(home)},{label}" for path, label in _tagged(home)]
+    (home / "photos.csv").write_text("\n".join(["filename,labels", *rows, ""]))
+    network = keras.applications.MobileNet((128, 128, 3), alpha=0.25, include_top=False, weights=None)
+    network.save_weights(home / "random.weights.h5")
     for name in ("a", "b"):
         (home / f"{name}.jpg").write_bytes(photo(seed=ord(name)))
     return home
+
+
+def _tagged(home: Path) -> list[tuple[Path, str]]:
+    """Photos with one label or two."""
+    found = sorted((home / "photos" / "train").rglob("*.jpg"))
+    return [(path, path.parent.name + (" dark" if at % 2 else "")) for at, path in enumerate(found)]
 
 
 def run(command: str, home: Path) -> subprocess.CompletedProcess[str]:
     """With this Python's imago, and random weights where the README lets Keras fetch some."""
     words = shlex.split(command)
     if words[:3] == ["imago", "train", "classifier"]:
-        words += ["--weights", "none", "--epochs", "1", "--cache", str(home / "cache")]
+        words = ["1" if before == "--epochs" else word for before, word in zip(["", *words], words, strict=False)]
+        words += ["--weights", str(home / "random.weights.h5"), "--cache", str(home / "cache")]
     words = [sys.executable, "-m", "imago", *words[1:]] if words[0] == "imago" else words
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run(words, cwd=home, env=env, capture_output=True, text=True, timeout=300)

@@ -1,6 +1,6 @@
 """Trains an image classifier: a text that reads from top to bottom."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,44 +12,33 @@ from bundle.engine import Engine, onnx_cpu
 from bundle.engine.keras_any import import_keras
 from bundle.errors import BundleError
 from bundle.manifest import Training
-from training import backbones, features, goldens, heads, imagenet_labels, metrics, scratch
+from training import backbones, checks, features, goldens, heads, imagenet_labels, scratch
 from training.data import cache as caches
 from training.data import photos as sets
-from training.data import room
 from training.data.photos import Photos
 from training.progress import Progress
+from training.result import Answers, Photographed, Result, balance, judge, refusal
 from training.run import Run
 
 # Scores of one picture by two engines, or by one engine on two machines, differ by less (1e-5 in fp32).
 TOLERANCE = 1e-4
 
 
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """What came of a run, for the command line and the report."""
-
-    bundle: Path
-    labels: tuple[str, ...]
-    photos: dict[str, int]  # set -> photos
-    metrics: dict[str, float]
-    classes: list[metrics.PerClass]
-    confusion: np.ndarray  # int (k, k): [truth, answer]
-    mistakes: list[tuple[Path, str, str, float]]  # the surest first: photo, truth, answer, probability
-    skipped: list[tuple[Path, str]]
-
-
-def main(run: Run, progress: Progress) -> Result:
+def main(run: Run, progress: Progress) -> Result:  # noqa: PLR0915
     """Raises ImagoError where there is nothing to train on or to write."""
     # ---- data: who trains, who judges, who cannot be read --------------------------------------
     with progress.stage("scanning"):
-        how = sets.Reading(
-            images=run.images, labels=run.labels, multi_label=run.multi_label, cache=run.cache, progress=progress
-        )
-        photos = sets.load(run.data, run.validation, test=run.test, how=how)
+        photos = sets.load(run.data, run.validation)
+        checks.checked(run, photos.scores)
         golden = goldens.given(run)
     cache = caches.Cache(directory=run.cache, spec=run.preprocess)
-    photos = _decoded(run, photos, cache, progress)
-    for sentence in (*(f"{name} is left out: {reason}" for name, reason in photos.skipped), *photos.notes):
+    everything = photos.train + photos.validation
+    decoded = progress.track("decoding", caches.fill(everything, cache), len(everything))
+    skipped = [(photo.path, reason) for photo, reason in decoded if reason]
+    for path, reason in skipped:
+        progress.note(f"{path} is left out: {reason}")
+    photos = sets.without(photos, {path for path, _ in skipped})
+    for sentence in photos.notes:
         progress.note(sentence)
     train_labels = np.array([photo.label for photo in photos.train])
     truth = np.array([photo.label for photo in photos.validation])
@@ -84,11 +73,34 @@ def main(run: Run, progress: Progress) -> Result:
     # ---- evaluation, through the exported model and the engine that will serve it --------------
     onnx = canonical.onnx_with_head(exported, kernel=kernel, bias=bias, scores="softmax")
     served = onnx_cpu.load(onnx, run.preprocess, len(photos.labels))
-    judged = progress.track("evaluating", features.rows(served, cache, photos.validation), len(truth))
-    rows = np.stack(list(judged))
-    figures = {"accuracy": metrics.accuracy(rows, truth)}
-    if len(photos.labels) > 10:
-        figures["top_5"] = metrics.top_k(rows, truth, 5)
+    seen = progress.track("evaluating", features.rows(served, cache, photos.validation), len(truth))
+    rows = np.stack(list(seen))
+    answers = Answers(labels=photos.labels, scores=photos.scores, top_k=run.top_k)
+    shown = Photographed(
+        name="validation",
+        names=[photo.name for photo in photos.validation],
+        read=lambda at: photos.validation[at].read(),
+        spec=run.preprocess,
+    )
+    judged = judge(rows, truth, answers, shown)
+    figures = judged.evaluation.metrics
+    result = Result(
+        name=run.name,
+        bundle=None,
+        refused=refusal(run, judged),
+        command=run.command,
+        labels=photos.labels,
+        scores=photos.scores,
+        judged=(judged,),
+        photos={"train": len(photos.train), "validation": len(photos.validation)},
+        balance={"train": balance(train_labels, photos.labels), "validation": balance(truth, photos.labels)},
+        skipped=[(str(path), reason) for path, reason in skipped],
+        notes=progress.notes,
+        curve=progress.curve,
+        seconds=progress.seconds,
+    )
+    if result.refused:
+        return result
     _check_parity(full, served, cache, photos)
 
     # ---- the bundle, written, loaded again and checked against its golden pictures -------------
@@ -110,17 +122,7 @@ def main(run: Run, progress: Progress) -> Result:
             ),
         )
         caches.prune(run.cache, run.cache_bytes)
-    counts = metrics.confusion(rows, truth)
-    return Result(
-        bundle=bundle,
-        labels=photos.labels,
-        photos={"train": len(photos.train), "validation": len(photos.validation)},
-        metrics=figures,
-        classes=metrics.per_class(photos.labels, counts),
-        confusion=counts,
-        mistakes=_mistakes(photos, rows, truth),
-        skipped=[(Path(name), reason) for name, reason in photos.skipped],
-    )
+    return replace(result, bundle=bundle)
 
 
 def imagenet(run: Run, labels: Path | None) -> Path:
@@ -160,16 +162,6 @@ def imagenet(run: Run, labels: Path | None) -> Path:
     )
 
 
-def _decoded(run: Run, photos: Photos, cache: caches.Cache, progress: Progress) -> Photos:
-    """Less the unreadable ones, with what looks alike on one side. Raises DataError."""
-    room.check(photos.everything, run)
-    small = caches.thumbnails(run.cache)
-    found = caches.fill(photos.everything, cache, small)
-    reasons = list(progress.track("decoding", found, len(photos.everything)))
-    unreadable = [(photo, reason) for photo, reason in reasons if reason]
-    return sets.decoded(photos, unreadable, {p.sha256: small.read(p) for p, reason in reasons if not reason})
-
-
 def _with_head(keras: Any, backbone: Any, classes: int) -> Any:
     kept = keras.layers.Dropout(scratch.DROPOUT, name="dropout")(backbone.output)
     scores = keras.layers.Dense(classes, activation="softmax", name="scores")(kept)
@@ -201,12 +193,3 @@ def _training(run: Run, photos: Photos, weights: str | None) -> Training:
 
 def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("imago", "keras", "onnx", "tf2onnx", "pillow", "numpy")}
-
-
-def _mistakes(photos: Photos, rows: np.ndarray, truth: np.ndarray) -> list[tuple[Path, str, str, float]]:
-    answers, sure = rows.argmax(axis=1), rows.max(axis=1)
-    wrong = [at for at in np.argsort(-sure, kind="stable") if answers[at] != truth[at]]
-    return [
-        (photos.validation[at].path, photos.labels[truth[at]], photos.labels[answers[at]], float(sure[at]))
-        for at in wrong
-    ]

@@ -3,18 +3,20 @@
 import json
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Set
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from bundle.errors import DataError
-from training.run import Backbone, Resize, Run, name_of
-from training.xml_cli import bundle_name, xml
+from training import checks, knobs
+from training.options import Grouped, Source
+from training.run import COPIES, Run, name_of
+from training.xml_cli import xml
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-a_path = click.Path(path_type=Path)
+# Exit status of a run whose bundle was not good enough to be written.
+REFUSED = 3
 
 
 @click.group()
@@ -22,101 +24,47 @@ def train() -> None:
     """Train a model and write it as a bundle."""
 
 
-def network(command: Command) -> Command:
-    """The options that every network has."""
-    for option in reversed(
-        [
-            click.option(
-                "--out", type=a_path, default=Path("bundles"), show_default=True, help="Where the bundle goes."
-            ),
-            click.option("--name", callback=bundle_name, help="The bundle's name.  [default: the data folder's]"),
-            click.option("--backbone", type=click.Choice(get_args(Backbone)), default="mobilenet", show_default=True),
-            click.option(
-                "--alpha", type=click.FloatRange(0.25, 1), default=1.0, show_default=True, help="Width of a MobileNet."
-            ),
-            click.option(
-                "--size", type=click.IntRange(32, 1024), help="Pixels of the input's sides.  [default: the backbone's]"
-            ),
-            click.option(
-                "--weights",
-                default="imagenet",
-                show_default=True,
-                metavar="imagenet|FILE|none",
-                help="imagenet: Keras fetches them; none: all layers are trained from scratch.",
-            ),
-            click.option(
-                "--resize",
-                type=click.Choice(get_args(Resize)),
-                default="crop",
-                show_default=True,
-                help="How a picture gets to the input's shape.",
-            ),
-            click.option(
-                "--golden",
-                type=a_path,
-                help="Folder with the pictures for the golden check.  [default: some of the data]",
-            ),
-            click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
-        ]
-    ):
-        command = option(command)
-    return command
+@train.command(cls=Grouped, params=knobs.CLASSIFIER)
+@click.argument("data", type=Source(), required=False)
+def classifier(as_json: bool, data: Path | str | None, train_dir: Path | str | None, **options: Any) -> None:
+    """Trains an image classifier on DATA: a folder with a folder of pictures for each class, a list of files with their
+    labels (.lst, .csv, .jsonl), a RecordIO file (.rec), or one of these as s3://BUCKET/PREFIX.
 
+    With published weights a head is fitted on what the network sees, which takes seconds; --augment and --fine-tune take
+    longer and know more. Broken off, it goes on where it was when it is started again with the same options.
 
-@train.command()
-@click.argument("data", type=a_path)
-@click.option(
-    "--validation",
-    type=a_path,
-    help="Folder that judges, with the same classes.  [default: a fifth of DATA, by content]",
-)
-@network
-@click.option("--epochs", type=click.IntRange(1), default=30, show_default=True, help="With --weights none.")
-@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="With --weights none.")
-@click.option(
-    "--learning-rate",
-    type=click.FloatRange(0, min_open=True),
-    default=0.003,
-    show_default=True,
-    help="With --weights none: the highest, falling to zero.",
-)
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--no-photos", is_flag=True, help="Golden pictures are drawn; no photo of yours goes into the bundle.")
-@click.option("--cache", type=a_path, help="Where decoded pictures are kept.  [default: ~/.cache/imago]")
-def classifier(as_json: bool, **options: Any) -> None:
-    """Trains an image classifier on DATA, a folder with a folder of pictures for each class."""
-    run = _run(**options)
-    from training import classifier as training
-    from training import report
+    Exit status 0: a bundle was written; 1: it could not be, for the reason given; 3: it would have been below
+    --assert-accuracy-at-least.
+    """
+    from training.data.cache import default_directory
     from training.progress import Progress
 
     progress = Progress()
+    sources = {"data": _one(data, train_dir), **{name: options.pop(name) for name in ("validation", "test")}}
+    here = {name: _here(where, options["cache"] or default_directory(), progress) for name, where in sources.items()}
+    run = _run(**here, **options)
+    from training import classifier as training
+    from training import report
+
     result = training.main(run, progress)
-    page = report.write(run, result, progress)
+    page = report.write(result, report.beside(run.out, result))
     if as_json:
-        click.echo(json.dumps({**report.content(run, result, progress), "bundle": str(result.bundle)}, indent=2))
-        return
-    figures = ", ".join(f"{name} {100 * value:.1f} %" for name, value in result.metrics.items())
-    click.echo(f"\n{result.bundle}: {figures} on {result.photos['validation']} validation pictures")
-    click.echo(f"  report   {page / 'index.html'}")
-    click.echo(f"  predict  imago predict {shlex.quote(str(result.bundle))} PICTURES")
-    click.echo(f"  serve    imago serve --bundle {shlex.quote(str(result.bundle))}")
+        where = str(result.bundle) if result.bundle else None
+        click.echo(json.dumps({**report.content(result), "bundle": where}, indent=2))
+    else:
+        click.echo(report.summary(result, page))
+    if result.refused:
+        click.echo(f"imago: {result.refused}", err=True)
+        sys.exit(REFUSED)
 
 
-@train.command()
-@network
-@click.option(
-    "--labels",
-    type=a_path,
-    help="The 1,000 labels, one a line.  [default: imagenet_labels.txt beside FILE, else fetched]",
-)
+@train.command(cls=Grouped, params=knobs.IMAGENET)
 def imagenet(as_json: bool, labels: Path | None, **options: Any) -> None:
     """Writes an ImageNet-1000 classifier as it was published; nothing is trained."""
     if options["weights"] == "none":
         raise click.UsageError("an ImageNet classifier is its weights: --weights imagenet or a file")
     name = options.pop("name") or f"imagenet-{options['backbone'].replace('_', '-')}"
-    fixed = {"validation": None, "epochs": 1, "batch_size": 1, "learning_rate": 1.0, "seed": 0, "no_photos": True}
-    run = _run(data=Path(), name=name, cache=None, **fixed, **options)
+    run = _run(Path(), name=name, no_photos=True, **options)
     from training import classifier as training
 
     bundle = training.imagenet(run, labels)
@@ -127,27 +75,60 @@ def imagenet(as_json: bool, labels: Path | None, **options: Any) -> None:
     )
 
 
-def _run(*, no_photos: bool, cache: Path | None, name: str | None, size: int | None, data: Path, **options: Any) -> Run:
+def _here(source: Path | str | None, cache: Path, progress: Any) -> Path | None:
+    """What is in S3 is fetched before anything else is done."""
+    if not isinstance(source, str):
+        return source
+    from training.data import s3
+
+    return s3.local(source, cache, progress)
+
+
+def _one(data: Path | str | None, train_dir: Path | str | None) -> Path | str:
+    if data and train_dir:
+        raise click.UsageError("DATA and --train-dir are the same thing; give one of them")
+    if not (found := data or train_dir):
+        raise click.UsageError("what to train on is missing: give DATA or --train-dir")
+    return found
+
+
+def _run(
+    data: Path, *, name: str | None, size: int | None, no_photos: bool, cache: Path | None = None, **options: Any
+) -> Run:
     from training.backbones import PLANS
     from training.data.cache import DEFAULT_BYTES, default_directory
 
-    plan = PLANS[options["backbone"]]
-    if options["backbone"] != "mobilenet" and options["alpha"] != 1.0:
-        raise DataError(
-            f"--alpha {options['alpha']:g}: only a mobilenet has a width; leave it out for {options['backbone']}"
-        )
-    if size is not None and size < plan.smallest:
-        raise DataError(f"--size {size}: {options['backbone']} needs at least {plan.smallest} pixels")
-    return Run(
+    said = _said()
+    run = Run(
         data=data,
-        name=name or name_of(data),
-        size=size or plan.size,
+        name=name or name_of(data.with_suffix("") if data.is_file() else data),
+        size=size or PLANS[options["backbone"]].size,
         photos_in_bundle=not no_photos,
         cache=cache or default_directory(),
         cache_bytes=DEFAULT_BYTES,
         command=shlex.join(["imago", *sys.argv[1:]]),
-        **options,
+        **{**options, **_meant(options, said)},
     )
+    return checks.given(run, said)
+
+
+def _said() -> Set[str]:
+    """The options that stand on the command line."""
+    ctx = click.get_current_context()
+    return {name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+
+
+def _meant(options: dict[str, Any], said: Set[str]) -> dict[str, Any]:
+    """What follows from what was said, as older systems had it: a distortion is augmentation, epochs to step after are a schedule."""
+    meant: dict[str, Any] = {}
+    if "augment" not in said and said & set(checks.RETRAIN):
+        meant["augment"] = "retrain"
+    augment = meant.get("augment", options.get("augment", "none"))
+    if augment != "none" and "copies" not in said and options["weights"] != "none" and not options["fine_tune"]:
+        meant["copies"] = COPIES
+    if "schedule" not in said and "lr_scheduler_step" in said:
+        meant["schedule"] = "step"
+    return meant
 
 
 train.add_command(xml)

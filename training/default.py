@@ -51,7 +51,9 @@ def pieces_classifier(home: Path, progress: Progress) -> Path:
                 pass
     run = described(home)
     result = classifier.main(run, progress)
-    report.write(run, result, progress)
+    report.write(result, report.beside(run.out, result))
+    if result.bundle is None:
+        sys.exit(result.refused)
     return result.bundle
 
 

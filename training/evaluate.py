@@ -1,4 +1,4 @@
-"""`imago evaluate`: what a bundle's answers are worth on a folder of pairs, through the path that serves it."""
+"""`imago evaluate`: what a bundle's answers are worth on pictures whose truth is known, through the path that serves it."""
 
 import json
 import sys
@@ -14,9 +14,9 @@ import click
 from bundle import model
 from bundle.engine import CHOICES, Choice, cores
 from bundle.errors import DataError, DocumentError, PictureError
-from bundle.predict import SUFFIXES
+from bundle.predict import SUFFIXES, refuse
 from bundle.xml.model import XmlModel
-from training import xml_metrics
+from training import evaluate_photos, xml_metrics
 from training.disturb import DISTURBANCES, disturbed
 from training.progress import Progress
 from training.xml_metrics import Score
@@ -55,26 +55,45 @@ Bytes = Callable[[bytes], bytes]
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--robust", is_flag=True, help="Also under noise, other light, shift, blur, JPEG and other sizes.")
-@click.option("--fit/--no-fit", default=True, show_default=True, help="Fit a drawing's coordinates to the picture.")
+@click.option("--report", type=click.Path(path_type=Path, file_okay=False), help="Of a classifier: a page goes here.")
 @click.option(
-    "--beam", type=click.IntRange(1, 8), default=1, show_default=True, help="Documents looked at side by side."
+    "--images", type=click.Path(path_type=Path), help="Of a classifier: where the relative names in a list begin."
 )
+@click.option(
+    "--top-k", type=click.IntRange(1, 1000), help="Of a classifier: how often the truth is among the best K; 5."
+)
+@click.option(
+    "--fit/--no-fit", default=None, help="Of XML: fit a drawing's coordinates to the picture; done by default."
+)
+@click.option("--beam", type=click.IntRange(1, 8), help="Of XML: documents looked at side by side; 1 by default.")
 @click.option("--engine", type=click.Choice(CHOICES), default="auto", show_default=True, help="What runs the model.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def evaluate(bundle: Path, data: Path, robust: bool, engine: Choice, as_json: bool, **how: Any) -> None:
-    """Judges the bundle at BUNDLE, one that makes XML, on DATA: a folder of NAME.png (or .jpg, ...) with NAME.xml or NAME.svg.
+    """Judges the bundle at BUNDLE on DATA. For a classifier DATA is what it could be trained on: a folder with a folder of
+    pictures for each class, or a list; for a bundle that makes XML a folder of NAME.png (or .jpg, ...) with NAME.xml or NAME.svg.
 
-    Exit status 0: all pairs were judged; 1: some could not be, each says why.
+    Exit status 0: all pictures were judged; 1: some could not be, each says why.
     """
     opened = model.open(bundle, engine)
-    if not isinstance(opened, XmlModel):
-        raise click.UsageError("evaluate is for bundles that make XML; a classifier's figures are in its report")
+    said = {name: value for name, value in how.items() if value is not None}
+    if isinstance(opened, XmlModel):
+        refuse(said, {"report", "images", "top_k"}, "for bundles that classify")
+        result = _of_xml(opened, data, robust, said)
+    else:
+        refuse(said, {"fit", "beam"}, "for bundles that make XML")
+        result = evaluate_photos.run(opened, data, Progress(), robust=robust, **said)
+    if as_json:
+        click.echo(json.dumps(result, indent=2, ensure_ascii=False))
+    else:
+        (_print_table if isinstance(opened, XmlModel) else evaluate_photos.print_table)(result)
+    sys.exit(1 if result.get("failed") or result.get("skipped") else 0)
+
+
+def _of_xml(opened: XmlModel, data: Path, robust: bool, how: dict[str, Any]) -> dict[str, Any]:
     files, progress = pairs(data), Progress()
     answers, failures = judged(opened, files, progress, **how)
     rows = {name: _disturbed(opened, files, progress, name, how) for name in DISTURBANCES} if robust else {}
-    result = content(opened, answers, failures, rows)
-    (_print_json if as_json else _print_table)(result)
-    sys.exit(1 if failures else 0)
+    return content(opened, answers, failures, rows)
 
 
 def pairs(folder: Path) -> list[tuple[Path, Path]]:
@@ -169,10 +188,6 @@ def _one(opened: XmlModel, picture: Path, document: Path, change: Bytes, how: di
 def _row(one: Answer) -> dict[str, Any]:
     figures = {name: value for name, value in vars(one.score).items() if value is not None}
     return {"file": str(one.file), "sure": one.sure, "score": one.chance, **figures}
-
-
-def _print_json(result: dict[str, Any]) -> None:
-    click.echo(json.dumps(result, indent=2, ensure_ascii=False))
 
 
 # ---- for people ----------------------------------------------------------------------------

@@ -1,82 +1,116 @@
 """What a run came to, for people (one HTML page, nothing loaded from elsewhere) and for programs (JSON)."""
 
 import json
+import math
 import os
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from training import markup
-from training.classifier import Result
-from training.progress import Progress
-from training.run import Run
+import numpy as np
+
+from training import page, plots
+from training.result import Judged, Result
+
+# What the command line names, in this order, of what there is.
+HEADLINE = {"accuracy": "accuracy", "map": "mAP", "micro_f1": "micro F1", "ece": "ECE"}
 
 
-def write(run: Run, result: Result, progress: Progress) -> Path:
-    """BUNDLE.report/ with index.html and report.json, beside the bundle and never part of it."""
-    folder = result.bundle.with_name(f"{result.bundle.name}.report")
-    folder.mkdir(exist_ok=True)
-    for name, text in (("report.json", as_json(run, result, progress)), ("index.html", as_html(run, result, progress))):
+def beside(out: Path, result: Result) -> Path:
+    """BUNDLE.report/, beside the bundle and never part of it; NAME.report/ where no bundle was written."""
+    return out / f"{result.bundle.name if result.bundle else result.name}.report"
+
+
+def write(result: Result, folder: Path) -> Path:
+    """`folder` with index.html and report.json, each whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in (("report.json", as_json(result)), ("index.html", page.html(result))):
         temporary = folder / f".{name}"
         temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, folder / name)
     return folder
 
 
-def content(run: Run, result: Result, progress: Progress) -> dict[str, Any]:
-    """All figures of a run; also what `--json` prints."""
+def as_json(result: Result) -> str:
+    return json.dumps(content(result), indent=2, ensure_ascii=False) + "\n"
+
+
+def content(result: Result) -> dict[str, Any]:
+    """All figures; also what `--json` prints. The first set's stand at the top, too."""
+    sets = {one.name: _set(one) for one in result.judged}
+    first = sets[result.validation.name]
+    before = result.uncalibrated
+    return _plain(
+        {
+            "bundle": result.bundle.name if result.bundle else None,
+            "name": result.name,
+            "refused": result.refused or None,
+            "command": result.command,
+            "labels": result.labels,
+            "scores": result.scores,
+            "thresholds": result.thresholds,
+            "photos": result.photos,
+            "metrics": first["metrics"],
+            "classes": first["classes"],
+            "confusion": first["confusion"],
+            "sets": sets,
+            "balance": result.balance,
+            "alternatives": [asdict(one) for one in result.alternatives],
+            "temperature": result.temperature,
+            "uncalibrated": before and {"ece": before.metrics["ece"], "calibration": before.calibration},
+            "skipped": [{"file": file, "reason": reason} for file, reason in result.skipped],
+            "notes": result.notes,
+            "curve": result.curve,
+            "seconds": result.seconds,
+        }
+    )
+
+
+def summary(result: Result, folder: Path) -> str:
+    """For the terminal: the figures that matter and what to do next."""
+    lines = [
+        f"\n{result.bundle or result.name}: {headline(one)} on {one.photos} {one.name} photos"
+        for one in result.judged[:1]
+    ]
+    lines += [f"  {one.name:<8} {headline(one)} on {one.photos} photos" for one in result.judged[1:]]
+    lines.append(f"  report   {folder / 'index.html'}")
+    if result.bundle:
+        name = shlex.quote(str(result.bundle))
+        lines += [f"  predict  imago predict {name} PICTURES", f"  serve    imago serve --bundle {name}"]
+    return "\n".join(lines)
+
+
+def headline(judged: Judged) -> str:
+    figures = judged.evaluation.metrics
+    shown = {**HEADLINE, **{name: name.replace("_", " ") for name in figures if name.startswith("top_")}}
+    return ", ".join(f"{words} {100 * figures[name]:.1f} %" for name, words in shown.items() if name in figures)
+
+
+def _set(judged: Judged) -> dict[str, Any]:
+    found = judged.evaluation
     return {
-        "bundle": result.bundle.name,
-        "name": run.name,
-        "command": run.command,
-        "photos": result.photos,
-        "metrics": result.metrics,
-        "classes": result.classes,
-        "confusion": result.confusion.tolist(),
-        "skipped": [{"file": str(path), "reason": reason} for path, reason in result.skipped],
-        "notes": progress.notes,
-        "curve": progress.curve,
-        "seconds": progress.seconds,
+        "photos": judged.photos,
+        "metrics": found.metrics,
+        "interval": found.interval,
+        "classes": found.classes,
+        "confusion": found.confusion,
+        "curves": [[[round(x, 4), round(y, 4)] for x, y in plots.thinned(curve)] for curve in found.curves],
+        "calibration": found.calibration,
+        "trained": judged.trained and asdict(judged.trained),
+        "mistakes": [{name: x for name, x in vars(one).items() if name != "picture"} for one in judged.mistakes],
     }
 
 
-def as_json(run: Run, result: Result, progress: Progress) -> str:
-    return json.dumps(content(run, result, progress), indent=2, ensure_ascii=False) + "\n"
-
-
-def as_html(run: Run, result: Result, progress: Progress) -> str:
-    mistakes = [(path.name, truth, answer, markup.percent(sure)) for path, truth, answer, sure in result.mistakes[:50]]
-    classes = [
-        (c["label"], c["photos"], markup.percent(c["recall"]), markup.percent(c["precision"])) for c in result.classes
-    ]
-    figures = ", ".join(f"{name.replace('_', ' ')} {markup.percent(value)}" for name, value in result.metrics.items())
-    parts = [
-        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
-        f"<title>{markup.text(result.bundle.name)}</title><style>{markup.STYLE}</style>",
-        f"<h1>{markup.text(result.bundle.name)}</h1><p class=big>{figures}</p>",
-        f"<p>{result.photos['train']} training and {result.photos['validation']} validation pictures, "
-        "judged through the exported model and the engine that serves it.</p>",
-        f"<p><code>{markup.text(run.command)}</code></p>",
-        markup.table("Classes", ("class", "pictures", "found", "right when answered"), classes),
-        _confusion(result),
-        markup.table("Surest mistakes", ("file", "is", "answered", "with"), mistakes, words=3),
-        markup.table("Left out", ("file", "reason"), [(str(path), why) for path, why in result.skipped], words=2),
-        markup.table("Notes", ("note",), [(sentence,) for sentence in progress.notes], words=1),
-        markup.table("Seconds", ("stage", "s"), [(name, f"{value:.1f}") for name, value in progress.seconds.items()]),
-    ]
-    return "\n".join(part for part in parts if part) + "\n"
-
-
-def _confusion(result: Result) -> str:
-    """Rows are the truth, columns the answer; the shade is the share of the row."""
-    if len(result.labels) > 40:
-        return ""  # nobody reads a table that wide; report.json has it
-    head = "".join(f"<th>{markup.text(label)}" for label in result.labels)
-    rows = []
-    for label, counts in zip(result.labels, result.confusion, strict=True):
-        cells = "".join(
-            f"<td style='background: rgb(46 125 180 / {n / max(1, counts.sum()):.2f})'>{n or ''}" for n in counts
-        )
-        rows.append(f"<tr><th>{markup.text(label)}{cells}")
-    return (
-        f"<h2>Confusion: truth by row, answer by column</h2><table><thead><tr><th>{head}</thead>{''.join(rows)}</table>"
-    )
+def _plain(value: Any) -> Any:
+    """As JSON has it: what is no number is null."""
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if hasattr(value, "__dataclass_fields__"):
+        return _plain(asdict(value))
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

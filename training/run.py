@@ -17,6 +17,8 @@ Optimizer = Literal["sgd", "nag", "adam", "rmsprop"]
 Schedule = Literal["constant", "step", "linear", "cosine"]
 
 ALL_BLOCKS = -1
+# Augmented copies of a photo for the head, where somebody asks for augmentation and says no number. Four took clothing8 from 74 to 77 %.
+COPIES = 4
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from training.run import Run
 # BatchNormalization forgets slowly by default (0.99), too slowly for the few thousand steps of a small set.
 BATCH_MOMENTUM = 0.9
 DROPOUT = 0.2
+RATE = 0.003
 
 
 def fit(
@@ -24,10 +25,11 @@ def fit(
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = BATCH_MOMENTUM
+    highest = run.learning_rate or RATE
     steps = math.ceil(len(photos) / run.batch_size) * run.epochs
     warm = max(1, steps // 20)
     rate = keras.optimizers.schedules.CosineDecay(
-        run.learning_rate / 20, max(1, steps - warm), warmup_target=run.learning_rate, warmup_steps=warm
+        highest / 20, max(1, steps - warm), warmup_target=highest, warmup_steps=warm
     )
     model.compile(optimizer=keras.optimizers.Adam(rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     heard = keras.callbacks.LambdaCallback(on_epoch_end=report)

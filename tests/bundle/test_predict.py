@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 
 import pytest
 from click.testing import CliRunner
@@ -32,13 +33,21 @@ def folder(tmp_path, encoded):
     return tmp_path
 
 
-def test_table_has_the_best_label_and_the_others(tiny, folder):
+def test_table_is_a_line_a_label_as_label_image_printed_it(tiny, folder):
     result = run(tiny, folder / "0.png")
     assert result.exit_code == 0
-    head, row = result.stdout.splitlines()
-    assert head.split() == ["file", "label", "%", "then"]
-    assert row.split()[:2] == [str(folder / "0.png"), "red"]
-    assert row.endswith(("green 0.6, blue 0.6", "blue 0.6, green 0.6"))
+    lines = result.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["red", "green", "blue"]
+    scores = [line.split()[1] for line in lines]
+    assert all(re.fullmatch(r"[01]\.\d{5}", score) for score in scores)
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_table_of_many_names_each_above_its_labels(tiny, folder):
+    blocks = run(tiny, folder / "0.png", folder / "2.png", "--top", 2).stdout.split("\n\n")
+    assert [block.splitlines()[0] for block in blocks] == [str(folder / "0.png"), str(folder / "2.png")]
+    assert [block.splitlines()[1].split()[0] for block in blocks] == ["red", "blue"]
+    assert [len(block.splitlines()) for block in blocks] == [3, 3]
 
 
 def test_json_is_the_servers_own_answer(tiny, folder):
@@ -80,7 +89,8 @@ def test_several_labels_a_picture_come_with_present(multi, folder):
 
 
 def test_table_says_present_where_there_may_be_several(multi, folder):
-    assert "red (present)" in run(multi, folder / "0.png").stdout
+    lines = [line.split() for line in run(multi, folder / "0.png").stdout.splitlines()]
+    assert [(line[0], line[2]) for line in lines] == [("red", "present"), ("green", "absent"), ("blue", "absent")]
 
 
 def test_folder_gives_its_pictures_at_any_depth_by_name(tiny, folder):

@@ -1,6 +1,7 @@
 """`imago evaluate`, with a real bundle on real files."""
 
 import json
+import shutil
 
 import pytest
 from PIL import Image
@@ -89,7 +90,84 @@ def test_drawings_have_areas(imago, drawing, pairs, tmp_path):
     assert {"iou", "ssim", "command_ratio"} <= json.loads(done.stdout)["metrics"].keys(), done.stderr
 
 
-def test_classifier_is_told_where_its_figures_are(imago, tiny, pairs):
-    done = imago("evaluate", tiny, pairs)
+# ---- classifiers ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def labelled(encoded, tmp_path_factory):
+    """Two red, two green and a blue picture, where one that is called green is red, and a file that is none."""
+    folder = tmp_path_factory.mktemp("labelled")
+    for label, colours in {"red": ("red", "darkred"), "green": ("lime", "#f00000"), "blue": ("blue",)}.items():
+        (folder / label).mkdir()
+        for at, colour in enumerate(colours):
+            (folder / label / f"{at}.png").write_bytes(encoded(Image.new("RGB", (20, 20), colour), "PNG"))
+    return folder
+
+
+def test_classifier_s_figures_are_those_of_what_is_served(imago, tiny, labelled):
+    done = imago("evaluate", tiny, labelled, "--json", "--top-k", 2)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["metrics"]["accuracy"] == 0.8
+    assert {"top_2", "macro_f1", "ece"} <= found["metrics"].keys()
+    assert found["labels"] == ["red", "green", "blue"]
+    assert found["confusion"] == [[2, 0, 0], [1, 1, 0], [0, 0, 1]]
+    assert [(c["label"], c["photos"], c["recall"]) for c in found["classes"]] == (
+        [("red", 2, 1.0), ("green", 2, 0.5), ("blue", 1, 1.0)]
+    )
+    (wrong,) = found["sets"]["data"]["mistakes"]
+    assert (wrong["file"], wrong["truth"], wrong["answer"]) == (str(labelled / "green" / "1.png"), ["green"], ["red"])
+
+
+def test_classifier_s_table_is_for_people(imago, tiny, labelled):
+    done = imago("evaluate", tiny, labelled)
+    head, figures, _, _, red, *_, last = done.stdout.splitlines()
+    assert head.split()[:3] == ["5", "pictures", "accuracy"]
+    assert figures.split()[:5] == ["as", "they", "are", "80.0", "%"]
+    assert red.split()[:4] == ["red", "2", "66.7", "%"]
+    assert last.startswith(f"{labelled / 'green' / '1.png'}: is green, answered red (red ")
+
+
+def test_classifier_s_report_is_a_page(imago, tiny, labelled, tmp_path):
+    done = imago("evaluate", tiny, labelled, "--report", tmp_path / "page")
+    assert done.returncode == 0, done.stderr
+    assert "Mistakes, data" in (tmp_path / "page" / "index.html").read_text()
+    assert json.loads((tmp_path / "page" / "report.json").read_text())["metrics"]["accuracy"] == 0.8
+
+
+def test_classifier_under_disturbance_has_a_row_each(imago, tiny, labelled):
+    rows = json.loads(imago("evaluate", tiny, labelled, "--json", "--robust").stdout)["robust"]
+    assert rows.keys() == DISTURBANCES.keys()
+    assert all(0 <= row["accuracy"] <= 1 for row in rows.values())
+
+
+def test_picture_that_cannot_be_judged_is_listed_and_the_status_is_one(imago, tiny, labelled, tmp_path):
+    folder = shutil.copytree(labelled, tmp_path / "some")
+    (folder / "red" / "cut.png").write_bytes((folder / "red" / "0.png").read_bytes()[:50])
+    done = imago("evaluate", tiny, folder)
+    assert done.returncode == 1
+    assert f"{folder / 'red' / 'cut.png'}: not judged: " in done.stdout
+    assert done.stdout.startswith("5 pictures")
+
+
+def test_labels_that_the_bundle_does_not_have_are_one_sentence(imago, tiny, labelled, tmp_path):
+    folder = shutil.copytree(labelled, tmp_path / "some")
+    shutil.copytree(folder / "red", folder / "rose")
+    done = imago("evaluate", tiny, folder)
+    assert (done.returncode, done.stdout) == (1, "")
+    (sentence,) = done.stderr.splitlines()
+    assert sentence.startswith(f"imago: {folder}")
+    assert "rose" in sentence
+
+
+@pytest.mark.parametrize(
+    ("which", "words", "sentence"),
+    [
+        ("tiny", ["--beam", "2"], "--beam is for bundles that make XML; this one does not"),
+        ("boxes", ["--top-k", "2"], "--top-k is for bundles that classify; this one does not"),
+    ],
+)
+def test_option_that_would_do_nothing_is_a_mistake(imago, request, labelled, which, words, sentence):
+    done = imago("evaluate", request.getfixturevalue(which), labelled, *words)
     assert done.returncode == 2
-    assert "for bundles that make XML" in done.stderr
+    assert sentence in done.stderr
