@@ -67,7 +67,7 @@ def main(run: Run, progress: Progress) -> Result:
     if run.weights == "none":
         with progress.epochs("training", run.epochs) as heard:
             scratch.fit(run, full, cache, photos.train, heard)
-        kernel, bias = full.get_layer("scores").get_weights()
+        layers = (heads.Dense(*full.get_layer("scores").get_weights()),)
         with progress.stage("exporting"):
             exported = canonical.onnx_from_keras(backbone, "features")
     else:
@@ -78,18 +78,26 @@ def main(run: Run, progress: Progress) -> Result:
         bank = np.stack(list(progress.track("features", seen, len(train_labels) + len(truth))))
         with progress.stage("head"):
             cut = len(train_labels)
-            head, _ = heads.linear(bank[:cut], train_labels, bank[cut:], truth)
-            kernel, bias = head.kernel, head.bias
-            full.get_layer("scores").set_weights([kernel, bias])
+            features_of = heads.Bank(
+                scores="softmax",
+                labels=len(photos.labels),
+                train=bank[:cut],
+                truth=train_labels,
+                validation=bank[cut:],
+                validation_truth=truth,
+            )
+            head = heads.fit("linear", features_of, run)
+            layers = head.layers
+            full.get_layer("scores").set_weights([layers[-1].kernel, layers[-1].bias])
 
     # ---- evaluation, through the exported model and the engine that will serve it --------------
-    onnx = canonical.onnx_with_head(exported, kernel=kernel, bias=bias, scores="softmax")
+    onnx = canonical.onnx_with_head(exported, layers, scores="softmax")
     served = onnx_cpu.load(onnx, run.preprocess, len(photos.labels))
     judged = progress.track("evaluating", features.rows(served, cache, photos.validation), len(truth))
     rows = np.stack(list(judged))
-    figures = {"accuracy": metrics.accuracy(rows, truth)}
-    if len(photos.labels) > 10:
-        figures["top_5"] = metrics.top_k(rows, truth, 5)
+    judgement = metrics.evaluate(rows, truth, photos.labels, scores="softmax", top_k=5)
+    shown = ("accuracy", "top_5") if len(photos.labels) > 10 else ("accuracy",)
+    figures = {name: judgement.metrics[name] for name in shown}
     _check_parity(full, served, cache, photos)
 
     # ---- the bundle, written, loaded again and checked against its golden pictures -------------
@@ -111,14 +119,13 @@ def main(run: Run, progress: Progress) -> Result:
             ),
         )
         caches.prune(run.cache, run.cache_bytes)
-    counts = metrics.confusion(rows, truth)
     return Result(
         bundle=bundle,
         labels=photos.labels,
         photos={"train": len(photos.train), "validation": len(photos.validation)},
         metrics=figures,
-        classes=metrics.per_class(photos.labels, counts),
-        confusion=counts,
+        classes=list(judgement.classes),
+        confusion=metrics.confusion(rows, truth),
         mistakes=_mistakes(photos, rows, truth),
         skipped=skipped,
     )
