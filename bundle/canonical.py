@@ -5,8 +5,11 @@ import json
 import re
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
 
 from bundle.engine.keras_any import import_keras
 from bundle.errors import BundleError, MissingExtra
@@ -67,25 +70,40 @@ def onnx_from_keras(model: Any, output: str) -> bytes:
     return onnx_bytes(converted, output, model.output_shape[1])
 
 
-def onnx_with_head(features: bytes, *, kernel: Any, bias: Any, scores: str) -> bytes:
-    """A feature model with a dense layer behind it: kernel (d, k), bias (k,), `scores` softmax or sigmoid."""
+class Dense(Protocol):
+    """float32 kernel (d, u) and bias (u,)."""
+
+    @property
+    def kernel(self) -> np.ndarray: ...
+    @property
+    def bias(self) -> np.ndarray: ...
+
+
+def onnx_with_head(features: bytes, layers: Sequence[Dense], *, scores: str) -> bytes:
+    """A feature model with dense layers behind it, relu between them and `scores`, softmax or sigmoid, at the end."""
     import onnx
     from onnx import helper, numpy_helper
 
     model = onnx.load_from_string(features)
     graph = model.graph
     before = graph.output[0].name
-    graph.initializer.extend([numpy_helper.from_array(kernel, "kernel"), numpy_helper.from_array(bias, "bias")])
     activation: tuple[str, dict[str, Any]] = {"softmax": ("Softmax", {"axis": -1}), "sigmoid": ("Sigmoid", {})}[scores]
-    graph.node.extend(
-        [
-            helper.make_node("MatMul", [before, "kernel"], ["head_product"]),
-            helper.make_node("Add", ["head_product", "bias"], ["head_logits"]),
-            helper.make_node(activation[0], ["head_logits"], ["head_scores"], **activation[1]),
-        ]
-    )
-    graph.output[0].name = "head_scores"
-    return onnx_bytes(model, "scores", len(bias))
+    for number, layer in enumerate(layers):
+        kernel, bias, product, total, after = (f"head{number}_{part}" for part in ("w", "b", "product", "sum", "out"))
+        graph.initializer.extend(
+            [numpy_helper.from_array(layer.kernel, kernel), numpy_helper.from_array(layer.bias, bias)]
+        )
+        operator, attributes = activation if number == len(layers) - 1 else ("Relu", {})
+        graph.node.extend(
+            [
+                helper.make_node("MatMul", [before, kernel], [product]),
+                helper.make_node("Add", [product, bias], [total]),
+                helper.make_node(operator, [total], [after], **attributes),
+            ]
+        )
+        before = after
+    graph.output[0].name = before
+    return onnx_bytes(model, "scores", len(layers[-1].bias))
 
 
 def onnx_bytes(model: Any, output: str, width: int) -> bytes:

@@ -1,73 +1,97 @@
-"""Classifier heads on frozen features: fitted in a blink, folded into one dense layer."""
+"""Classifier heads on frozen features: fitted in a blink, dense layers that fold into the exported model."""
 
-import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-# Strengths of the L2 penalty that validation chooses from, over features of unit variance.
-STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1)
+from training import dense, gradient, linear, losses
+from training.dense import Dense, Layers
+from training.losses import Scores
+from training.run import HeadKind, Run
+
+__all__ = ["Bank", "Dense", "Head", "fit", "logits", "rows"]
+
+# Products (photos x features x labels) from where on every core is worth its cost: some 10,000 photos of 100 labels.
+LARGE = 10**9
 
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """scores = softmax(features @ kernel + bias)."""
-
-    kernel: np.ndarray  # float32 (d, k)
-    bias: np.ndarray  # float32 (k,)
-    strength: float
+    kind: HeadKind
+    layers: Layers  # relu between, the last gives logits
+    note: str  # for the table of heads: which penalty, how many rounds, labels that nothing could be learned about
 
 
-def linear(
-    train: np.ndarray, labels: np.ndarray, validation: np.ndarray, validation_labels: np.ndarray
-) -> tuple[Head, dict[float, float]]:
-    """Multinomial logistic regression by L-BFGS on standardised features (n, d), and each strength's validation loss.
+@dataclass(frozen=True, kw_only=True)
+class Bank:
+    """Features of the photos that teach and of those that judge. Augmented copies are rows like others."""
 
-    The strength is chosen by the loss, which is smoother than the accuracy of a few hundred photos.
+    scores: Scores
+    labels: int
+    train: np.ndarray  # float32 (n, d)
+    truth: np.ndarray  # int64 (n,) of softmax; float32 (n, labels) of 1, 0, NaN of sigmoid
+    validation: np.ndarray  # float32 (m, d)
+    validation_truth: np.ndarray
+
+
+def logits(head: Head, features: np.ndarray) -> np.ndarray:
+    """(n, d) -> float64 (n, k)."""
+    return dense.forward(head.layers, features)
+
+
+def rows(answers: np.ndarray, scores: Scores) -> np.ndarray:
+    """Logits (n, k) -> probabilities; of softmax they sum to 1."""
+    return losses.probabilities(answers, scores)
+
+
+def fit(kind: HeadKind, bank: Bank, run: Run) -> Head:
+    """The same bank, knobs and seed give the same head, to the bit on one kind of processor.
+
+    A label that no training photo has, or every one, gets its prior: there is nothing to tell it by.
     """
-    mean, spread = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
-    spread = np.where(spread > 1e-6, spread, 1.0)  # a feature that never changes says nothing, and must not divide
-    heads = _fits((train - mean) / spread, labels)
-    folded = [
-        _folded(kernel, bias, mean, spread, strength) for strength, (kernel, bias) in zip(STRENGTHS, heads, strict=True)
-    ]
-    losses = {head.strength: loss(scores(head, validation), validation_labels) for head in folded}
-    return min(folded, key=lambda head: losses[head.strength]), losses
-
-
-def scores(head: Head, features: np.ndarray) -> np.ndarray:
-    """(n, d) -> float64 (n, k), rows sum to 1."""
-    logits = features.astype(np.float64) @ head.kernel + head.bias
-    grown = np.exp(logits - logits.max(axis=1, keepdims=True))
-    softmax: np.ndarray = grown / grown.sum(axis=1, keepdims=True)
-    return softmax
-
-
-def loss(rows: np.ndarray, labels: np.ndarray) -> float:
-    """Mean cross entropy in nats."""
-    return float(-np.log(np.maximum(rows[np.arange(len(labels)), labels], 1e-12)).mean())
-
-
-def _fits(features: np.ndarray, labels: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Kernel and bias for each strength, every fit starting from the one before."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
-    found = []
-    model = LogisticRegression(max_iter=500, warm_start=True)
-    # One thread: matrices this small cost more to share out, and sums come out the same on every machine.
-    with warnings.catch_warnings(), threadpool_limits(1):
-        warnings.simplefilter("ignore", ConvergenceWarning)  # validation judges what 500 steps reached
-        for strength in STRENGTHS:
-            model.set_params(C=strength).fit(features, labels)
-            found.append((model.coef_.T.copy(), model.intercept_.copy()))
-    if len(model.classes_) == 2:  # one column stands for two
-        return [(np.hstack([-kernel / 2, kernel / 2]), np.array([-0.5, 0.5]) * bias) for kernel, bias in found]
-    return found
+    weighing = losses.weighing(bank.truth, bank.labels, run)
+    goal = losses.goal(bank.truth, weighing, run.label_smoothing)
+    judged = losses.goal(bank.validation_truth, weighing)
+    silent = _silent(bank)
+    if bank.scores == "sigmoid":
+        goal.weights[:, silent] = 0
+        judged.weights[:, silent] = 0
+
+    def judge(layers: Layers) -> float:
+        return losses.loss(dense.forward(layers, bank.validation), judged)
+
+    features = np.ascontiguousarray(bank.train, np.float32)
+    # One thread: small matrices cost more to share out, and sums come out the same however many cores there are.
+    with threadpool_limits(1 if features.size * bank.labels < LARGE else None):
+        if kind == "linear":
+            layers, note = linear.fit(features, goal, judge)
+        elif kind == "mlp":
+            layers, note = gradient.mlp(features, goal, judge, dropout=run.dropout, seed=run.seed)
+        else:
+            layers, note = gradient.retrain(features, goal, run.seed)
+    return _with_priors(Head(kind=kind, layers=layers, note=note), bank, silent)
 
 
-def _folded(kernel: np.ndarray, bias: np.ndarray, mean: np.ndarray, spread: np.ndarray, strength: float) -> Head:
-    """The same head for features as they come: (x - mean) / spread goes into kernel and bias."""
-    scaled = kernel / spread[:, None]
-    return Head(kernel=scaled.astype(np.float32), bias=(bias - mean @ scaled).astype(np.float32), strength=strength)
+def _silent(bank: Bank) -> np.ndarray:
+    """bool (labels,): several labels a photo, and no photo has this one, or none is known to be without it."""
+    if bank.scores == "softmax":
+        return np.zeros(bank.labels, bool)
+    return ~((bank.truth == 1).any(axis=0) & (bank.truth == 0).any(axis=0))
+
+
+def _with_priors(head: Head, bank: Bank, silent: np.ndarray) -> Head:
+    if not silent.any():
+        return head
+    present, absent = (bank.truth == 1).sum(axis=0), (bank.truth == 0).sum(axis=0)
+    prior = np.log((present + 0.5) / (absent + 0.5))
+    last = head.layers[-1]
+    told = Dense(
+        np.where(silent, 0, last.kernel).astype(np.float32), np.where(silent, prior, last.bias).astype(np.float32)
+    )
+    count = int(silent.sum())
+    words = (
+        f"{head.note}; {count} label{'s have' if count > 1 else ' has'} no photos to tell by, and a fixed probability"
+    )
+    return replace(head, layers=(*head.layers[:-1], told), note=words)

@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -99,15 +100,37 @@ def test_onnx_model_of_two_inputs_is_refused(graph):
         canonical.onnx_bytes(graph, "scores", 3)
 
 
-@pytest.mark.parametrize("scores", ["softmax", "sigmoid"])
-def test_head_on_features_gives_scores(onnx, spec, scores):
+def loaded(data):
+    return onnx.load_from_string(data)
+
+
+def dense(*widths):
+    """Layers from 3 features through `widths`, with some answers of the hidden ones below zero."""
     rng = np.random.default_rng(0)
-    kernel, bias = rng.normal(size=(3, 4)).astype(np.float32), rng.normal(size=4).astype(np.float32)
-    model = canonical.onnx_with_head(onnx("Identity"), kernel=kernel, bias=bias, scores=scores)
-    features, rows = (onnx_cpu.load(data, spec, n).run(pictures(2)) for data, n in ((onnx("Identity"), 3), (model, 4)))
-    logits = features @ kernel + bias
-    wanted = np.exp(logits) / (np.exp(logits).sum(1, keepdims=True) if scores == "softmax" else 1 + np.exp(logits))
+    sizes = zip((3, *widths[:-1]), widths, strict=True)
+    kernels = [
+        (rng.normal(size=size).astype(np.float32), rng.normal(size=size[1]).astype(np.float32)) for size in sizes
+    ]
+    return [SimpleNamespace(kernel=kernel, bias=bias) for kernel, bias in kernels]
+
+
+@pytest.mark.parametrize("scores", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("widths", [(4,), (8, 4), (8, 5, 4)])
+def test_head_on_features_gives_scores(onnx, spec, scores, widths):
+    layers = dense(*widths)
+    model = canonical.onnx_with_head(onnx("Identity"), layers, scores=scores)
+    seen, rows = (onnx_cpu.load(data, spec, n).run(pictures(2)) for data, n in ((onnx("Identity"), 3), (model, 4)))
+    for layer in layers[:-1]:
+        seen = np.maximum(seen @ layer.kernel + layer.bias, 0)
+    grown = np.exp(seen @ layers[-1].kernel + layers[-1].bias)
+    wanted = grown / (grown.sum(1, keepdims=True) if scores == "softmax" else 1 + grown)
     assert np.abs(rows - wanted).max() < 1e-6
+
+
+def test_the_same_head_on_the_same_features_is_the_same_bytes(onnx):
+    first, second = (canonical.onnx_with_head(onnx("Identity"), dense(8, 4), scores="softmax") for _ in range(2))
+    assert first == second
+    assert canonical.onnx_bytes(renamed(loaded(first), 0), "scores", 4) == first
 
 
 def pictures(count):
