@@ -49,8 +49,9 @@ def main(run: Run, progress: Progress) -> Result:  # noqa: PLR0915
         keras.utils.clear_session()
         keras.utils.set_random_seed(run.seed)
     with progress.stage("building"):
-        backbone = backbones.features(run)
-        weights = None if run.weights == "none" else backbones.weights_digest(backbone)
+        sees = features.backbone(run)
+        backbone, exported = sees.model, sees.exported
+        weights = None if run.weights == "none" else sees.digest
         full = _with_head(keras, backbone, len(photos.labels))
     if run.weights == "none":
         with progress.epochs("training", run.epochs) as heard:
@@ -59,11 +60,7 @@ def main(run: Run, progress: Progress) -> Result:  # noqa: PLR0915
         with progress.stage("exporting"):
             exported = canonical.onnx_from_keras(backbone, "features")
     else:
-        with progress.stage("exporting"):
-            exported = canonical.onnx_from_keras(backbone, "features")
-        sees = features.engine(run, backbone, exported)
-        seen = features.rows(sees, cache, photos.train + photos.validation)
-        bank = np.stack(list(progress.track("features", seen, len(train_labels) + len(truth))))
+        bank = features.bank(sees, photos.train + photos.validation, progress=progress)
         with progress.stage("head"):
             cut = len(train_labels)
             head, _ = heads.linear(bank[:cut], train_labels, bank[cut:], truth)

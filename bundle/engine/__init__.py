@@ -66,13 +66,19 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def has_gpu() -> bool:
+    """Whether Keras would compute on one; without a device node nothing is imported to find out."""
+    if not any(node.exists() for node in _GPU_NODES):
+        return False
+    from bundle.engine import keras_any
+
+    return keras_any.sees_gpu()
+
+
 def _auto(manifest: ClassifierManifest) -> Literal["onnx", "keras"]:
     keras = manifest.source == "keras" and _installed("keras")
-    if keras and any(node.exists() for node in _GPU_NODES):
-        from bundle.engine import keras_any
-
-        if keras_any.sees_gpu():
-            return "keras"
+    if keras and has_gpu():
+        return "keras"
     if _installed("onnxruntime"):
         return "onnx"
     if keras:

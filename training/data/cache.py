@@ -48,7 +48,7 @@ class Cache:
     def put(self, photo: Photo, decoded: Image) -> np.ndarray:
         """uint8 (h, w, 3) of a picture that is decoded already."""
         pixels = image.preprocess(decoded, self.spec)
-        _keep(self._path(photo), pixels.tobytes())
+        keep(self._path(photo), pixels.tobytes())
         return pixels
 
     def _path(self, photo: Photo) -> Path:
@@ -97,7 +97,7 @@ def prune(directory: Path, limit: int) -> int:
     return gone
 
 
-def _keep(path: Path, data: bytes) -> None:
+def keep(path: Path, data: bytes) -> None:
     """Whole or not at all; a cache that cannot be written is a slow one, not an error."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
