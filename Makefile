@@ -8,7 +8,7 @@ BUNDLES ?=
 LISTEN ?= 127.0.0.1:5000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test soak check bench bench-peers peers-kserve bench-serving bench-fronts bench-xml bundles browser lock format clean
+.PHONY: help setup serve test test-jax soak check bench bench-peers peers-kserve bench-serving bench-fronts bench-xml bundles browser lock format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ serve: $(UV) ## serve the embedded default (BUNDLES="DIR ..." for yours) on http
 
 test: setup ## all tests; those that need a browser or data that is not there skip with their reason
 	$(BIN)/pytest
+
+test-jax: setup ## the tests of training, and of what touches Keras, once more on JAX in place of TensorFlow
+	KERAS_BACKEND=jax $(BIN)/pytest tests/training tests/bundle/test_canonical.py tests/bundle/test_engine.py
 
 soak: setup ## what takes minutes: fuzz, floods, 100 reloads, clock jumps (faketime, where Debian's is installed)
 	$(BIN)/pytest -m soak -s tests/bundle tests/server

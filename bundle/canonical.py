@@ -6,12 +6,14 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from bundle.engine.keras_any import import_keras
+from bundle import tensorflow_process
+from bundle.engine.keras_any import hushed, import_keras
 from bundle.errors import BundleError, MissingExtra
 
 # The first moment a zip file can name.
@@ -30,7 +32,8 @@ def keras_bytes(model: Any) -> bytes:
     uncompiled = import_keras().Model(inputs, model.outputs[0], name=model.name)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
-        uncompiled.save(path)
+        with hushed():
+            uncompiled.save(path)
         with zipfile.ZipFile(path) as archive:
             members = {name: archive.read(name) for name in archive.namelist()}
     metadata = json.loads(members["metadata.json"])
@@ -56,14 +59,14 @@ def _renumbered(config: str) -> str:
 
 
 def onnx_from_keras(model: Any, output: str) -> bytes:
-    """A Keras model from uint8 pixels (n, h, w, 3) to float32 (n, d), named `output`, as canonical ONNX."""
-    try:
-        import tensorflow as tf
-        import tf2onnx
-    except ImportError:
-        raise MissingExtra(
-            "ONNX export needs tensorflow and tf2onnx; install them with: pip install 'imago[train]'"
-        ) from None
+    """A Keras model from uint8 pixels (n, h, w, 3) to float32 (n, d), named `output`, as canonical ONNX. Raises MissingExtra, BundleError."""
+    if any(find_spec(name) is None for name in ("tensorflow", "tf2onnx")):
+        raise MissingExtra("ONNX export needs tensorflow and tf2onnx; install them with: pip install 'imago[train]'")
+    if import_keras().backend.backend() != "tensorflow":
+        return tensorflow_process.onnx(keras_bytes(model), output)
+    import tensorflow as tf
+    import tf2onnx
+
     signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name="pixels")]
     program = tf.function(lambda pixels: model(pixels, training=False), autograph=False)
     converted, _ = tf2onnx.convert.from_function(program, input_signature=signature, opset=_OPSET)

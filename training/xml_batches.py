@@ -19,6 +19,9 @@ from training.xml_run import XmlRun
 # Of a document's tokens.
 NO_BOUND = 1 << 20
 
+# Doublings of the shortest lengths to which batches are filled up.
+LARGEST = 10
+
 # Batches made ahead of the step that is being trained.
 AHEAD = 4
 
@@ -41,6 +44,15 @@ def batch(pixels: Sequence[np.ndarray], documents: Sequence[Sequence[int]]) -> B
         after[row, : len(tokens)], weight[row, : len(tokens)] = tokens, 1
     before = np.pad(after[:, :-1], ((0, 0), (1, 0)))
     return Batch(np.stack(pixels), before, after, weight)
+
+
+def bucketed(made: Batch, most: int) -> Batch:
+    """Filled up to one of few lengths, where `most` lets it: for each length JAX compiles a program of its own."""
+    longest = made.after.shape[1]
+    lengths = (length << at for at in range(LARGEST) for length in (8, 12))
+    fill = max(longest, min(most, next((length for length in lengths if length >= longest), longest))) - longest
+    before, after, weight = (np.pad(rows, ((0, 0), (0, fill))) for rows in made[1:])
+    return Batch(made.pixels, before, after, weight)
 
 
 @dataclass(frozen=True)

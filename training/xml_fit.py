@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from bundle.engine.keras_any import import_keras
 from bundle.xml.codec import Codec
-from training.xml_batches import Batch, Samples
+from training.xml_batches import Batch, Samples, bucketed
 from training.xml_run import XmlRun
 
 # Of the steps, until the rate is at its highest.
@@ -75,25 +76,20 @@ def fit(
 ) -> list[Look]:
     """Trains `model` in place. `judged` is validation with its masks. Takes up from the checkpoint where there is one; `heard` is told
     of every step."""
-    import tensorflow as tf
-
-    keras, run = import_keras(), samples.run
-    optimizer = keras.optimizers.AdamW(run.learning_rate, weight_decay=run.weight_decay, clipnorm=1.0)
-    optimizer.build(model.trainable_variables)
-    variables = [*model.variables, *optimizer.variables]
+    run = samples.run
+    compiled(model, run, targets(samples.codec))
+    variables = [*model.variables, *model.optimizer.variables]  # with the states of what Dropout draws from
     state, looks = _load(checkpoint, variables) or (State(end=run.steps), [])
-    step = _step(tf, model, optimizer, targets(samples.codec))
-    logits = predictor(tf, model)
     every = max(1, run.steps // LOOKS)
-    losses: list[Any] = []
+    losses: list[float] = []
     saved = time.monotonic()
     for batch in samples.batches(state.step) if state.step < state.end else ():
-        optimizer.learning_rate.assign(rate(run, state))
-        losses.append(step(*batch))
+        model.optimizer.learning_rate.assign(rate(run, state))
+        losses.append(learn(model, batch))
         state.step += 1
         look = None
         if state.step % every == 0 or state.step == state.end:
-            right = judge(logits, *judged)
+            right = judge(partial(logits, model), *judged)
             look = Look(state.step, float(np.mean(losses)), *right)
             looks.append(look)
             losses = []
@@ -114,26 +110,26 @@ def _cool(run: XmlRun, state: State, look: Look) -> None:
         state.cool, state.end = state.step, min(state.end, state.step + round(run.steps * COOL))
 
 
-def _step(tf: Any, model: Any, optimizer: Any, targets: np.ndarray) -> Any:
-    height, width = model.inputs[0].shape[1:3]
-    wanted = tf.constant(targets)
-    signature = [
-        tf.TensorSpec((None, height, width, 3), tf.uint8),
-        tf.TensorSpec((None, None), tf.int32),
-        tf.TensorSpec((None, None), tf.int32),
-        tf.TensorSpec((None, None), tf.float32),
-    ]
+def compiled(model: Any, run: XmlRun, wanted: np.ndarray) -> None:
+    """Makes `model` ready to learn what `wanted` (tokens, tokens) says of each token."""
+    keras = import_keras()
 
-    @tf.function(input_signature=signature, autograph=False)
-    def step(pixels: Any, before: Any, after: Any, weight: Any) -> Any:
-        with tf.GradientTape() as tape:
-            logits = model([pixels, before], training=True)
-            losses = tf.nn.softmax_cross_entropy_with_logits(tf.gather(wanted, after), logits)
-            loss = tf.reduce_sum(losses * weight) / tf.reduce_sum(weight)
-        optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
-        return loss
+    class Loss(keras.losses.Loss):
+        def call(self, after: Any, logits: Any) -> Any:
+            rows = keras.ops.take(wanted, keras.ops.cast(after, "int32"), axis=0)
+            return keras.losses.categorical_crossentropy(rows, logits, from_logits=True)
 
-    return step
+    optimizer = keras.optimizers.AdamW(run.learning_rate, weight_decay=run.weight_decay, clipnorm=1.0)
+    optimizer.build(model.trainable_variables)
+    # JAX without XLA would go one operation at a time; TensorFlow on a CPU spends more on compiling than it saves.
+    jax = keras.backend.backend() == "jax"
+    model.compile(optimizer=optimizer, loss=Loss(reduction="mean_with_sample_weight"), jit_compile=jax)
+
+
+def learn(model: Any, batch: Batch) -> float:
+    """A step; the mean loss of a token before it."""
+    made = bucketed(batch, model.get_layer("position").input_dim)
+    return float(model.train_on_batch([made.pixels, made.before], made.after, sample_weight=made.weight))
 
 
 def targets(codec: Codec) -> np.ndarray:
@@ -149,17 +145,10 @@ def targets(codec: Codec) -> np.ndarray:
     return wanted
 
 
-def predictor(tf: Any, model: Any) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """(pixels, tokens before) -> logits (n, t, tokens), a block at a time."""
-    height, width = model.inputs[0].shape[1:3]
-    signature = [tf.TensorSpec((None, height, width, 3), tf.uint8), tf.TensorSpec((None, None), tf.int32)]
-    run = tf.function(lambda pixels, before: model([pixels, before], training=False), signature, autograph=False)
-
-    def logits(pixels: np.ndarray, before: np.ndarray) -> np.ndarray:
-        blocks = range(0, len(pixels), BLOCK)
-        return np.concatenate([run(pixels[at : at + BLOCK], before[at : at + BLOCK]).numpy() for at in blocks])
-
-    return logits
+def logits(model: Any, pixels: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """float32 (n, t, tokens), a block at a time."""
+    blocks = range(0, len(pixels), BLOCK)
+    return np.concatenate([model.predict_on_batch([pixels[at : at + BLOCK], before[at : at + BLOCK]]) for at in blocks])
 
 
 def judge(logits: Callable[..., np.ndarray], batch: Batch, masks: np.ndarray) -> tuple[float, float]:
@@ -177,7 +166,7 @@ def _save(path: Path, variables: Sequence[Any], state: State, looks: Sequence[Lo
     """Whole or not at all: a process may be killed at any moment."""
     path.parent.mkdir(parents=True, exist_ok=True)
     out = io.BytesIO()
-    arrays = {f"v{at}": variable.numpy() for at, variable in enumerate(variables)}
+    arrays = {f"v{at}": np.asarray(variable) for at, variable in enumerate(variables)}
     progress = np.array([state.step, state.end, state.cool, state.perfect])
     seen = np.array([[look.step, look.loss, look.exact, look.token] for look in looks], float).reshape(-1, 4)
     np.savez(out, progress=progress, looks=seen, **arrays)

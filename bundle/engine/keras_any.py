@@ -13,6 +13,9 @@ from bundle.engine import Engine
 from bundle.errors import BundleError, MissingExtra
 from bundle.image import Preprocess
 
+BACKENDS = ("tensorflow", "jax")
+_WANTED = "set KERAS_BACKEND to tensorflow or jax"
+
 # Batches are padded to one of these, so that few programs are compiled; longer ones go in pieces.
 SIZES = (1, 2, 4, 8, 16, 32, 64)
 
@@ -21,7 +24,8 @@ def load(path: Path, spec: Preprocess, outputs: int) -> Engine:
     """Loads with safe_mode, uncompiled. Raises BundleError for a model of another shape."""
     keras = import_keras()
     try:
-        model = keras.models.load_model(path, safe_mode=True, compile=False)
+        with hushed():
+            model = keras.models.load_model(path, safe_mode=True, compile=False)
     except Exception as error:  # whatever a damaged or foreign file makes Keras raise
         raise BundleError(f"{path}: Keras cannot load it: {str(error).splitlines()[0]}") from error
     return from_model(model, spec, outputs, str(path))
@@ -74,23 +78,35 @@ def _padded(program: Callable[[np.ndarray], Any], piece: np.ndarray) -> np.ndarr
 def import_keras() -> Any:
     """The keras module; what TensorFlow's libraries print about this processor while they load is not for our users.
 
-    Raises MissingExtra.
+    KERAS_BACKEND says which backend. Raises MissingExtra, and BundleError for one that is neither TensorFlow nor JAX.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        with _hushed():
+        with hushed():
             import keras
-    except ImportError:
-        raise MissingExtra(
-            "keras or its backend is not installed; install them with: pip install 'imago[train]'"
-        ) from None
+    except ImportError as error:
+        raise MissingExtra(_missing(error.name)) from None
+    except ValueError as error:  # no backend has that name
+        raise BundleError(f"{str(error).splitlines()[0]}; {_WANTED}") from None
+    if keras.backend.backend() not in BACKENDS:
+        raise BundleError(f"Keras runs on {keras.backend.backend()} here; {_WANTED}")
     return keras
 
 
+def _missing(name: str | None) -> str:
+    """For a module that is not there."""
+    if name == "torch":
+        return f"KERAS_BACKEND asks for torch; {_WANTED}"
+    if name in ("jax", "jaxlib"):
+        return "KERAS_BACKEND asks for jax, which is not installed; install it with: pip install jax"
+    return "keras or its backend is not installed; install them with: pip install 'imago[train]'"
+
+
 @contextmanager
-def _hushed() -> Iterator[None]:
-    """Those libraries write to file descriptor 2 itself, past sys.stderr and past their own log level."""
-    if "keras" in sys.modules:
+def hushed() -> Iterator[None]:
+    """For what may load TensorFlow, as Keras' files do on any backend: its libraries write to file descriptor 2 itself, past
+    sys.stderr and past their own log level."""
+    if "tensorflow" in sys.modules:
         yield
         return
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)

@@ -1,6 +1,7 @@
 """The same model gives the same bytes, however it was made, named and ordered."""
 
 import hashlib
+import os
 import random
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bundle import canonical
+from bundle import canonical, tensorflow_process
 from bundle.engine import keras_any, onnx_cpu
 from bundle.errors import BundleError
 
@@ -167,3 +168,36 @@ def test_onnx_from_keras_agrees_with_keras(keras_model, keras_onnx, spec):
 
 def test_onnx_from_keras_is_the_same_each_time(keras_model, keras_onnx):
     assert canonical.onnx_from_keras(keras_model, "scores") == keras_onnx
+
+
+# ---- on another backend --------------------------------------------------------------------
+
+ONNX = DIGEST.replace("canonical.keras_bytes(", "canonical.onnx_from_keras(").replace(
+    ', name="tiny"))', ', name="tiny"), "scores")'
+)
+
+
+def test_onnx_has_the_same_bytes_on_tensorflow_and_on_jax():
+    pytest.importorskip("jax", reason="of the dev extra")
+    here: dict[str, Any] = {}
+    exec(ONNX, here)
+    backend = keras_any.import_keras().backend.backend()
+    other = {**os.environ, "KERAS_BACKEND": "jax" if backend == "tensorflow" else "tensorflow"}
+    command = [sys.executable, "-c", f"{ONNX}\nprint(digest())"]
+    there = subprocess.run(command, cwd=ROOT, env=other, stdout=subprocess.PIPE, text=True, timeout=180, check=True)
+    assert here["digest"]() == there.stdout.strip()
+
+
+def test_what_tensorflow_s_process_cannot_read_is_one_sentence():
+    with pytest.raises(BundleError, match=r"^TensorFlow's process made no ONNX: [^\n]+$"):
+        tensorflow_process.onnx(b"no archive", "scores")
+
+
+def test_tensorflow_s_process_ends_with_its_parent(keras_model, tmp_path):
+    source, made = tmp_path / "model.keras", tmp_path / "model.onnx"
+    source.write_bytes(canonical.keras_bytes(keras_model))
+    command = [sys.executable, "-m", "bundle.tensorflow_process", str(source), "scores", str(made)]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE)
+    process.stdin.close()  # as the system does for a parent that was killed
+    assert process.wait(60) == 1
+    assert not made.exists()

@@ -1,9 +1,13 @@
 """Which engine runs a model, and that a model which does not fit its manifest is refused before the first picture."""
 
+import base64
+import os
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import requests
 
 from bundle import canonical, engine, model, store
 from bundle.engine import keras_any, onnx_cpu
@@ -114,6 +118,25 @@ def test_keras_model_with_code_in_it_is_refused(spec, tmp_path):
     keras.Model(pixels, keras.layers.Lambda(lambda x: x)(pixels)).save(tmp_path / "model.keras")
     with pytest.raises(BundleError, match="Keras cannot load it"):
         keras_any.load(tmp_path / "model.keras", spec, 3)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "nonsense", "torch"])
+def test_another_backend_than_tensorflow_and_jax_is_one_sentence(keras_tiny, imago, backend):
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    done = imago("predict", keras_tiny, "none.png", "--engine", "keras", env=environment)
+    assert done.returncode == 1
+    assert re.fullmatch(r"[^\n]+ set KERAS_BACKEND to tensorflow or jax\n", done.stderr)
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_a_keras_bundle_is_served_on_either_backend(keras_tiny, start, photo, monkeypatch, backend):
+    pytest.importorskip(backend)
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    opened = model.open(keras_tiny, "onnx")
+    wanted = opened.run(opened.prepare(photo())[None])[0]
+    with start(keras_tiny, engine="keras") as server:
+        said = requests.post(f"{server.url}/v1/models/keras:predict", json={"instances": [{"b64": base64.b64encode(photo()).decode()}]}, timeout=30)
+    assert np.abs(np.array(said.json()["predictions"][0]) - wanted).max() < 1e-5
 
 
 def test_there_is_a_core_at_least():

@@ -100,7 +100,10 @@ def test_after_kill_9_the_same_command_goes_on_to_the_same_bundle(data, tmp_path
     assert f"{at + 3 - at % 3} of 60" in again.stderr  # looks are every third step
     assert at < 3 or f"step {at - at % 3} of" not in again.stderr
     assert not checkpoint.exists()
-    assert json.loads(again.stdout)["pairs"] == json.loads(whole.stdout)["pairs"]
+    bundles = [Path(json.loads(done.stdout)["bundle"]) for done in (whole, again)]
+    first, second = ((bundle / "model.keras").read_bytes() for bundle in bundles)
+    assert first == second  # to the last bit of the weights
+    assert bundles[0].name == bundles[1].name  # and so everything else
 
 
 def test_a_network_that_always_says_the_same_is_an_error(data, tmp_path):
@@ -153,6 +156,21 @@ def test_a_document_is_right_when_every_next_token_is(page_codec):
     exact, token = xml_fit.judge(lambda *_: logits, batch, masks)
     assert exact == 0.5
     assert 0.5 < token < 1
+
+
+def test_batches_have_few_lengths_and_what_fills_them_up_weighs_nothing():
+    def made(length):
+        return xml_batches.batch([np.zeros((2, 2, 3), np.uint8)], [np.arange(1, length + 1)])
+
+    filled = {length: xml_batches.bucketed(made(length), 70) for length in (1, 8, 9, 13, 65)}
+    assert {length: batch.after.shape[1] for length, batch in filled.items()} == {1: 8, 8: 8, 9: 12, 13: 16, 65: 70}
+    assert filled[9].weight.sum() == 9
+    assert filled[9].before.shape == filled[9].after.shape == filled[9].weight.shape
+
+
+def test_documents_longer_than_the_positions_are_not_filled_up():
+    long = xml_batches.batch([np.zeros((2, 2, 3), np.uint8)], [np.arange(80)])
+    assert xml_batches.bucketed(long, 70).after.shape == (1, 80)
 
 
 def test_coordinates_share_what_is_wanted_with_their_neighbours():
