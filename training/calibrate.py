@@ -1,12 +1,11 @@
 """A temperature for the logits, so that of the answers given with 80 % some 80 % are right."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from training import losses, metrics
-from training.dense import Dense
-from training.heads import Head
+from training.dense import Dense, Layers
 from training.losses import Goal, Scores, Weighing
 
 # The temperatures that are looked at.
@@ -67,11 +66,10 @@ def temperature(logits: np.ndarray, truth: np.ndarray, scores: Scores) -> float:
     return float(np.exp(found)) if better else 1.0
 
 
-def cooled(head: Head, temperature: float) -> Head:
-    """The head whose logits are those divided by the temperature: folded into its last layer."""
-    last = head.layers[-1]
-    by = np.float32(temperature)
-    return replace(head, layers=(*head.layers[:-1], Dense(last.kernel / by, last.bias / by)))
+def cooled(layers: Layers, temperature: float) -> Layers:
+    """The layers whose logits are those divided by the temperature: folded into the last."""
+    last, by = layers[-1], np.float32(temperature)
+    return (*layers[:-1], Dense(last.kernel / by, last.bias / by))
 
 
 def _goal(logits: np.ndarray, truth: np.ndarray) -> Goal:

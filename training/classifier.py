@@ -1,5 +1,6 @@
 """Trains an image classifier: a text that reads from top to bottom."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -12,86 +13,150 @@ from bundle.engine import Engine, onnx_cpu
 from bundle.engine.keras_any import import_keras
 from bundle.errors import BundleError
 from bundle.manifest import Training
-from training import backbones, checks, features, goldens, heads, imagenet_labels, scratch
+from training import (
+    backbones,
+    calibrate,
+    checks,
+    choose,
+    dense,
+    distort,
+    features,
+    finetune,
+    goldens,
+    heads,
+    imagenet_labels,
+    metrics,
+    samples,
+)
+from training.calibrate import Calibration
+from training.choose import Candidate
 from training.data import cache as caches
 from training.data import photos as sets
-from training.data.photos import Photos
+from training.data import room
+from training.data.cache import Cache
+from training.data.photos import Photo, Photos
+from training.dense import Dense, Layers
+from training.distort import Policy
+from training.finetune import History
+from training.heads import Bank
 from training.progress import Progress
-from training.result import Answers, Photographed, Result, balance, judge, refusal
+from training.result import Alternative, Answers, Photographed, Result, balance, judge, refusal
 from training.run import Run
 
 # Scores of one picture by two engines, or by one engine on two machines, differ by less (1e-5 in fp32).
 TOLERANCE = 1e-4
 
+# Pictures that layers and export are compared on, and that Keras gets at once.
+COMPARED, BLOCK = 8, 32
+# Photos on the sheet that shows what augmentation does.
+SHOWN = 6
 
-def main(run: Run, progress: Progress) -> Result:  # noqa: PLR0915
+
+def main(run: Run, progress: Progress) -> Result:  # noqa: PLR0915  (a text: one stage after the other)
     """Raises ImagoError where there is nothing to train on or to write."""
-    # ---- data: who trains, who judges, who cannot be read --------------------------------------
+    # ---- data: who trains, who judges, who cannot be used --------------------------------------
     with progress.stage("scanning"):
-        photos = sets.load(run.data, run.validation)
+        how = sets.Reading(
+            images=run.images, labels=run.labels, multi_label=run.multi_label, cache=run.cache, progress=progress
+        )
+        photos = sets.load(run.data, run.validation, test=run.test, how=how)
         checks.checked(run, photos.scores)
         golden = goldens.given(run)
-    cache = caches.Cache(directory=run.cache, spec=run.preprocess)
-    everything = photos.train + photos.validation
-    decoded = progress.track("decoding", caches.fill(everything, cache), len(everything))
-    skipped = [(photo.path, reason) for photo, reason in decoded if reason]
-    for path, reason in skipped:
-        progress.note(f"{path} is left out: {reason}")
-    photos = sets.without(photos, {path for path, _ in skipped})
-    for sentence in photos.notes:
+    cache = Cache(directory=run.cache, spec=run.preprocess)
+    photos = _decoded(run, photos, cache, progress)
+    for sentence in (*(f"{name} is left out: {reason}" for name, reason in photos.skipped), *photos.notes):
         progress.note(sentence)
-    train_labels = np.array([photo.label for photo in photos.train])
-    truth = np.array([photo.label for photo in photos.validation])
+    truth, judging = photos.truth(photos.train), photos.truth(photos.validation)
+    varied = _varied(run, photos, progress)
+    digest = sets.digest(photos)
 
-    # ---- backbone, and a head on what it sees --------------------------------------------------
+    # ---- what the frozen backbone sees, and heads on it ----------------------------------------
     with progress.stage("starting Keras"):
         keras = import_keras()
         keras.utils.clear_session()
         keras.utils.set_random_seed(run.seed)
-    with progress.stage("building"):
-        sees = features.backbone(run)
-        backbone, exported = sees.model, sees.exported
-        weights = None if run.weights == "none" else sees.digest
-        full = _with_head(keras, backbone, len(photos.labels))
+    candidates: tuple[Candidate, ...] = ()
+    sees, exported, unseen = None, None, 0
     if run.weights == "none":
-        with progress.epochs("training", run.epochs) as heard:
-            scratch.fit(run, full, cache, photos.train, heard)
-        kernel, bias = full.get_layer("scores").get_weights()
-        with progress.stage("exporting"):
-            exported = canonical.onnx_from_keras(backbone, "features")
+        backbone = backbones.features(run)
     else:
-        bank = features.bank(sees, photos.train + photos.validation, progress=progress)
+        with progress.stage("building"):
+            sees = features.backbone(run)
+            backbone, exported = sees.model, sees.exported
+        bank, unseen = _bank(sees, photos, varied, progress)
         with progress.stage("head"):
-            cut = len(train_labels)
-            head, _ = heads.linear(bank[:cut], train_labels, bank[cut:], truth)
-            kernel, bias = head.kernel, head.bias
-            full.get_layer("scores").set_weights([kernel, bias])
+            candidates = choose.candidates(bank, run)
+    head = candidates[0].head.layers if candidates else ()
+    full = _network(keras, backbone, head, photos, run.dropout)
+
+    # ---- fine-tuning, from that head or from random numbers on ---------------------------------
+    history = None
+    if run.weights == "none" or run.fine_tune:
+        checkpoint = run.cache / "runs" / f"{run.key}-{digest[:16]}.npz"
+        look = samples.varied(photos.train, truth, varied[1], varied[0], run.seed) if varied else None
+        with progress.epochs("training", run.epochs) as heard:
+            history = finetune.fit(
+                run,
+                full,
+                look or samples.plain(photos.train, truth, cache),
+                samples.plain(photos.validation, judging, cache),
+                scores=photos.scores,
+                checkpoint=checkpoint,
+                heard=heard,
+                blocks=backbones.blocks(backbone),
+            )
+        for sentence in history.notes:
+            progress.note(sentence)
+        if history.best or exported is None:
+            with progress.stage("exporting"):
+                exported = canonical.onnx_from_keras(backbone, "features")
+    assert exported is not None
+
+    # ---- percentages that mean what they say; labels from where on they are present -------------
+    with progress.stage("calibrating"):
+        frozen = sees if sees and exported is sees.exported else None
+        eye = onnx_cpu.load(exported, run.preprocess, backbone.output_shape[1], output="features")
+
+        def see(some: Sequence[Photo]) -> np.ndarray:
+            """float32 (n, d): what the backbone as it is exported sees; of a frozen one it is known already."""
+            if frozen:
+                return features.bank(frozen, some, progress=progress)
+            return np.stack(list(features.rows(eye, cache, some)))
+
+        seen, layers = see(photos.validation), _layers(full)
+        calibration = calibrate.calibration(dense.forward(layers, seen), judging, photos.scores) if run.calibrate else None
+        before = heads.rows(dense.forward(layers, seen), photos.scores)
+        layers = calibrate.cooled(layers, calibration.temperature) if calibration else layers
+        _put(full, layers)
+        rows = heads.rows(dense.forward(layers, seen), photos.scores)
+        thresholds = metrics.thresholds(rows, judging) if photos.scores == "sigmoid" else ()
 
     # ---- evaluation, through the exported model and the engine that will serve it --------------
-    onnx = canonical.onnx_with_head(exported, kernel=kernel, bias=bias, scores="softmax")
+    onnx = canonical.onnx_with_head(exported, layers, scores=photos.scores)
     served = onnx_cpu.load(onnx, run.preprocess, len(photos.labels))
-    seen = progress.track("evaluating", features.rows(served, cache, photos.validation), len(truth))
-    rows = np.stack(list(seen))
-    answers = Answers(labels=photos.labels, scores=photos.scores, top_k=run.top_k)
-    shown = Photographed(
-        name="validation",
-        names=[photo.name for photo in photos.validation],
-        read=lambda at: photos.validation[at].read(),
-        spec=run.preprocess,
-    )
-    judged = judge(rows, truth, answers, shown)
-    figures = judged.evaluation.metrics
+    answers = Answers(labels=photos.labels, scores=photos.scores, thresholds=thresholds, top_k=run.top_k)
+    judged = []
+    for name, some in _sets(photos)[1:]:
+        answered = np.stack(list(progress.track(f"judging {name}", features.rows(served, cache, some), len(some))))
+        trained = heads.rows(dense.forward(layers, see(some)), photos.scores) if frozen else _trained(full, cache, some)
+        judged.append(judge(answered, photos.truth(some), answers, _shown(run, name, some), trained=trained))
     result = Result(
         name=run.name,
         bundle=None,
-        refused=refusal(run, judged),
+        refused=refusal(run, judged[-1]),
         command=run.command,
         labels=photos.labels,
         scores=photos.scores,
-        judged=(judged,),
-        photos={"train": len(photos.train), "validation": len(photos.validation)},
-        balance={"train": balance(train_labels, photos.labels), "validation": balance(truth, photos.labels)},
-        skipped=[(str(path), reason) for path, reason in skipped],
+        thresholds=thresholds,
+        judged=tuple(judged),
+        photos={name: len(some) for name, some in _sets(photos)},
+        balance={name: balance(photos.truth(some), photos.labels) for name, some in _sets(photos)},
+        alternatives=_alternatives(candidates, history, progress),
+        temperature=calibration and calibration.temperature,
+        uncalibrated=answers.judged(before, judging) if calibration else None,
+        sheet=_sheet(run, photos, varied),
+        unseen=unseen,
+        skipped=photos.skipped,
         notes=progress.notes,
         curve=progress.curve,
         seconds=progress.seconds,
@@ -108,16 +173,18 @@ def main(run: Run, progress: Progress) -> Result:  # noqa: PLR0915
                 name=run.name,
                 source="keras",
                 preprocess=run.preprocess,
-                scores="softmax",
+                scores=photos.scores,
                 labels=photos.labels,
-                thresholds=(),
-                training=_training(run, photos, weights),
-                metrics=figures,
+                thresholds=thresholds,
+                training=_training(run, photos, sees.digest if sees else None, candidates, digest),
+                metrics=judged[0].evaluation.metrics,
                 tolerance=TOLERANCE,
                 models={"model.keras": canonical.keras_bytes(full), "model.onnx": onnx},
                 pictures=golden or goldens.of_data(photos.validation, progress),
             ),
         )
+        if history:
+            checkpoint.unlink(missing_ok=True)
         caches.prune(run.cache, run.cache_bytes)
     return replace(result, bundle=bundle)
 
@@ -159,15 +226,109 @@ def imagenet(run: Run, labels: Path | None) -> Path:
     )
 
 
-def _with_head(keras: Any, backbone: Any, classes: int) -> Any:
-    kept = keras.layers.Dropout(scratch.DROPOUT, name="dropout")(backbone.output)
-    scores = keras.layers.Dense(classes, activation="softmax", name="scores")(kept)
-    return keras.Model(backbone.input, scores, name="classifier")
+# ---- data ------------------------------------------------------------------------------------
 
 
-def _check_parity(full: Any, served: Engine, cache: caches.Cache, photos: Photos) -> None:
+def _sets(photos: Photos) -> list[tuple[str, tuple[Photo, ...]]]:
+    named = (("train", photos.train), ("validation", photos.validation), ("test", photos.test))
+    return [(name, some) for name, some in named if some]
+
+
+def _decoded(run: Run, photos: Photos, cache: Cache, progress: Progress) -> Photos:
+    """Less the unreadable ones, with what looks alike on one side. Raises DataError."""
+    room.check(photos.everything, run)
+    small = caches.thumbnails(run.cache)
+    found = caches.fill(photos.everything, cache, small)
+    reasons = list(progress.track("decoding", found, len(photos.everything)))
+    unreadable = [(photo, reason) for photo, reason in reasons if reason]
+    return sets.decoded(photos, unreadable, {p.sha256: small.read(p) for p, reason in reasons if not reason})
+
+
+def _varied(run: Run, photos: Photos, progress: Progress) -> tuple[Policy, Cache] | None:
+    """How training photos are varied, and where the larger pictures lie that this is done to. Decoded by themselves: a JPEG that is
+    decoded for more pixels is not the one that is served."""
+    policy = distort.policy(run)
+    if policy.name == "none":
+        return None
+    larger = Cache(directory=run.cache, spec=policy.fitted)
+    for _ in progress.track("decoding larger", caches.fill(photos.train, larger), len(photos.train)):
+        pass
+    return policy, larger
+
+
+def _bank(
+    sees: features.Extractor, photos: Photos, varied: tuple[Policy, Cache] | None, progress: Progress
+) -> tuple[Bank, int]:
+    """Features of all who train, with their copies, and who judge; and how many photos were not known before."""
+    run = sees.run
+    policy, copies = (varied[0], run.copies) if varied else (None, 0)
+    unseen = features.missing(sees, photos.train, policy=policy, copies=copies) + features.missing(
+        sees, photos.validation
+    )
+    train = features.bank(sees, photos.train, policy=policy, copies=copies, progress=progress)
+    truth = photos.truth(photos.train)
+    return (
+        Bank(
+            scores=photos.scores,
+            labels=len(photos.labels),
+            train=train,
+            truth=np.concatenate([truth] * (1 + copies)),
+            validation=features.bank(sees, photos.validation, progress=progress),
+            validation_truth=photos.truth(photos.validation),
+        ),
+        len(unseen),
+    )
+
+
+# ---- the network -----------------------------------------------------------------------------
+
+
+def _network(keras: Any, backbone: Any, head: Layers, photos: Photos, dropout: float) -> Any:
+    """keras.Model: uint8 (n, h, w, 3) -> probabilities (n, k); the head's layers behind the backbone, or one of random numbers."""
+    x = backbone.output
+    for at, layer in enumerate(head[:-1]):
+        x = keras.layers.Dense(len(layer.bias), activation="relu", name=f"hidden_{at}")(x)
+    x = keras.layers.Dropout(dropout, name="dropout")(x)
+    x = keras.layers.Dense(len(photos.labels), activation=photos.scores, name="scores")(x)
+    full = keras.Model(backbone.input, x, name="classifier")
+    if head:
+        _put(full, head)
+    return full
+
+
+def _denses(full: Any) -> list[Any]:
+    """The head's layers, from the backbone on."""
+    return [layer for layer in full.layers if layer.name == "scores" or layer.name.startswith("hidden_")]
+
+
+def _put(full: Any, layers: Layers) -> None:
+    for layer, found in zip(_denses(full), layers, strict=True):
+        layer.set_weights([found.kernel, found.bias])
+
+
+def _layers(full: Any) -> Layers:
+    return tuple(Dense(*layer.get_weights()) for layer in _denses(full))
+
+
+# ---- judging ---------------------------------------------------------------------------------
+
+
+def _trained(full: Any, cache: Cache, some: Sequence[Photo]) -> np.ndarray:
+    """What the layers say that were trained, (n, k)."""
+    starts = range(0, len(some), BLOCK)
+    blocks = (np.stack([cache.read(photo) for photo in some[at : at + BLOCK]]) for at in starts)
+    return np.concatenate([np.asarray(full(block, training=False)) for block in blocks])
+
+
+def _shown(run: Run, name: str, some: Sequence[Photo]) -> Photographed:
+    return Photographed(
+        name=name, names=[photo.name for photo in some], read=lambda at: some[at].read(), spec=run.preprocess
+    )
+
+
+def _check_parity(full: Any, served: Engine, cache: Cache, photos: Photos) -> None:
     """The layers and their export agree on real pictures, before anything is written. Raises BundleError."""
-    batch = np.stack([cache.read(photo) for photo in photos.validation[:8]])
+    batch = np.stack([cache.read(photo) for photo in photos.validation[:COMPARED]])
     off = float(np.abs(np.asarray(full(batch, training=False)) - served.run(batch)).max())
     if not off <= TOLERANCE:
         raise BundleError(
@@ -175,14 +336,55 @@ def _check_parity(full: Any, served: Engine, cache: caches.Cache, photos: Photos
         )
 
 
-def _training(run: Run, photos: Photos, weights: str | None) -> Training:
+# ---- what came of it -------------------------------------------------------------------------
+
+
+def _alternatives(
+    candidates: Sequence[Candidate], history: History | None, progress: Progress
+) -> tuple[Alternative, ...]:
+    """Heads and the tuned network, of which validation chose."""
+    tuned = history is not None and (history.best > 0 or not candidates)
+    found = [
+        Alternative(
+            name=one.head.kind,
+            note=one.head.note,
+            metrics=one.metrics,
+            seconds=one.seconds,
+            chosen=not tuned and one is candidates[0],
+        )
+        for one in candidates
+    ]
+    if history is None:
+        return tuple(found)
+    best = history.epochs[history.best - 1] if history.best else history.start
+    note = f"epoch {history.best} of {len(history.epochs)}" if history.best else "no epoch was better than the head"
+    figures = {name.removeprefix("validation_"): best[name] for name in ("validation_loss", "accuracy", "map") if name in best}
+    name = "fine-tuned" if candidates else "from the start"
+    seconds = progress.seconds["training"]
+    return (*found, Alternative(name=name, note=note, metrics=figures, seconds=seconds, chosen=tuned))
+
+
+def _sheet(run: Run, photos: Photos, varied: tuple[Policy, Cache] | None) -> np.ndarray | None:
+    if varied is None:
+        return None
+    policy, larger = varied
+    some = photos.train[:: max(1, len(photos.train) // SHOWN)][:SHOWN]
+    return np.asarray(
+        distort.sheet(policy, [larger.read(photo) for photo in some], np.random.default_rng(run.seed))
+    )
+
+
+def _training(
+    run: Run, photos: Photos, weights: str | None, candidates: Sequence[Candidate], digest: str
+) -> Training:
+    head = candidates[0].head.kind if candidates else "end-to-end"
     return Training(
         backbone=run.backbone,
         alpha=run.alpha,
         weights_sha256=weights,
-        head="linear" if weights else "end-to-end",
+        head=f"{head}, fine-tuned" if candidates and run.fine_tune else head,
         seed=run.seed,
-        data_sha256=sets.digest(photos),
+        data_sha256=digest,
         photos=len(photos.train),
         versions=_versions(),
     )

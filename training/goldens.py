@@ -32,7 +32,7 @@ def from_folder(folder: Path) -> dict[str, bytes]:
 
 def of_data(photos: Sequence[Photo], progress: Progress) -> dict[str, bytes]:
     """A few of these (validation) photos, the same ones each time."""
-    small = [photo for photo in photos if len(photo.read()) <= LARGEST_BYTES]
+    small = [photo for photo in photos if _size(photo) <= LARGEST_BYTES]
     chosen = sorted(small or photos, key=_by_content)[:COUNT]
     progress.note(
         f"{len(chosen)} validation photos go into the bundle as golden pictures; "
@@ -51,6 +51,10 @@ def drawn() -> dict[str, bytes]:
 
 def _by_content(photo: Photo) -> str:
     return photo.sha256
+
+
+def _size(photo: Photo) -> int:
+    return photo.path.stat().st_size if photo.offset is None else len(photo.read())
 
 
 def _suffix(photo: Photo) -> str:

@@ -59,6 +59,7 @@ def content(result: Result) -> dict[str, Any]:
             "balance": result.balance,
             "alternatives": [asdict(one) for one in result.alternatives],
             "temperature": result.temperature,
+            "unseen": result.unseen,
             "uncalibrated": before and {"ece": before.metrics["ece"], "calibration": before.calibration},
             "skipped": [{"file": file, "reason": reason} for file, reason in result.skipped],
             "notes": result.notes,

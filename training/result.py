@@ -82,6 +82,7 @@ class Result:
     temperature: float | None = None  # what the logits were divided by; None: not calibrated
     uncalibrated: Evaluation | None = None  # the validation before that
     sheet: np.ndarray | None = None  # uint8 (h, w, 3): photos as augmentation changes them, beside one another
+    unseen: int = 0  # photos that the backbone had to look at; what it saw in the others was kept
     skipped: Sequence[tuple[str, str]] = ()  # file, reason
     notes: Sequence[str] = ()
     curve: Sequence[Mapping[str, float]] = ()  # an entry an epoch

@@ -88,7 +88,7 @@ def test_a_picture_in_two_classes_is_spoken_of(folder):
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda folder: shutil.rmtree(folder), "no such file or folder"),
+        (lambda folder: shutil.rmtree(folder), "no such folder or file"),
         (lambda folder: shutil.rmtree(folder / "cat"), "only the class 'dog'"),
         (lambda folder: [shutil.rmtree(folder / "cat"), shutil.rmtree(folder / "dog")], "no sub-folders"),
         (lambda folder: (folder / "CAT").mkdir(), "several spellings"),

@@ -96,6 +96,16 @@ def test_fetched_folder_is_data(bucket, tmp_path):
     assert (found.labels, len(found.everything)) == (("cat", "dog"), 18)
 
 
+def test_data_may_be_named_by_its_uri(bucket, tmp_path):
+    uri, how = bucket(CLASSES), Reading(cache=tmp_path)
+    by_string = sets.load(pictures.local(f"{uri}/train", tmp_path, Progress()))
+    assert sets.digest(sets.load(Path(f"{uri}/train"), how=how)) == sets.digest(by_string)
+    listed = tmp_path / "a.lst"
+    listed.write_text("0\t0\tcat/0.jpg\n1\t1\tdog/0.jpg\n2\t0\tcat/1.jpg\n")
+    there = sets.load(listed, how=Reading(cache=tmp_path, images=Path(f"{uri}/train")))
+    assert {photo.read() for photo in there.everything} == {b"cat 0", b"dog 0", b"cat 1"}
+
+
 def test_list_brings_the_pictures_that_it_names(bucket, asked, tmp_path):
     text = "filename,labels\n" + "".join(f"{name},{name.split('/')[1]}\n" for name in list(CLASSES)[::2])
     uri = bucket({**CLASSES, "few.csv": text.encode(), "labels.txt": b"dog\ncat\n"})

@@ -17,7 +17,7 @@ from training.run import ALL_BLOCKS, COPIES, Run
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["nowhere"], "nowhere: no such folder; wanted one with a sub-folder of pictures for each class"),
+        (["nowhere"], "nowhere: no such folder or file; wanted a folder per class, a zip of one, .lst"),
         (["DATA", "--backbone", "resnet50", "--alpha", "0.5"], "--alpha 0.5: only a mobilenet has a width"),
         (["DATA", "--backbone", "inception_v3", "--size", "64"], "--size 64: inception_v3 needs at least 75 pixels"),
         (["DATA", "--weights", "gone.h5"], "gone.h5: no such weights file; --weights takes imagenet, none or"),

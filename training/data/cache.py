@@ -86,13 +86,14 @@ def prune(directory: Path, limit: int) -> int:
     files = sorted(
         ((path.stat(), path) for path in directory.rglob("*") if path.is_file()), key=lambda f: f[0].st_atime
     )
-    total = sum(status.st_size for status, _ in files)
+    # What S3 brought has two names.
+    total = sum(status.st_size // status.st_nlink for status, _ in files)
     gone = 0
     for status, path in files:
         if total <= limit:
             break
         path.unlink(missing_ok=True)
-        total -= status.st_size
+        total -= status.st_size // status.st_nlink
         gone += 1
     return gone
 

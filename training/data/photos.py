@@ -158,8 +158,8 @@ def _lines(photos: Iterable[Photo]) -> list[str]:
 
 
 def _read(path: Path, names: Names, how: Reading) -> Source:
-    one_label = how.multi_label is False
-    return sources.read(path, images=how.images, names=names, cache=how.cache, one_label=one_label)
+    here, images = (one and s3.local(one, how.cache, how.progress or Progress()) for one in (path, how.images))
+    return sources.read(here or path, images=images, names=names, cache=how.cache, one_label=how.multi_label is False)
 
 
 def _photos(

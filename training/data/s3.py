@@ -7,6 +7,7 @@ into a folder of its own, under the objects' own names.
 import errno
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -47,11 +48,12 @@ class Object:
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def local(uri: str, cache: Path, progress: Progress) -> Path:
-    """Where `uri` can be read: itself, or, of s3://, what it holds: a folder, a list with the pictures that it names below its own
-    folder, or a .rec. Raises DataError, BundleError."""
+def local(given: str | Path, cache: Path, progress: Progress) -> Path:
+    """Where it can be read: itself, or, of s3://, what it holds: a folder, a list with the pictures that it names below its own folder,
+    or a .rec. Raises DataError, BundleError."""
+    uri = re.sub("^s3:/+", SCHEME, str(given))  # a Path keeps one slash of the two
     if not uri.startswith(SCHEME):
-        return Path(uri)
+        return Path(given)
     source = place(uri)
     single = Path(source.name).suffix.lower() in FILES
     root = source.parent if single else source

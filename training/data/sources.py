@@ -16,7 +16,7 @@ def read(path: Path, *, images: Path | None, names: Names, cache: Path, one_labe
     if path.is_dir():
         return folders.read(path)
     if not path.is_file():
-        raise DataError(f"{path}: no such file or folder; wanted {WANTED}")
+        raise DataError(f"{path}: no such folder or file; wanted {WANTED}")
     beside = path.with_name("labels.txt")
     if path.suffix.lower() == ".zip":
         return folders.read(archive.folder(path, cache))
