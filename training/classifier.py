@@ -61,17 +61,18 @@ def main(run: Run, progress: Progress) -> Result:
         keras.utils.clear_session()
         keras.utils.set_random_seed(run.seed)
     with progress.stage("building"):
-        sees = features.backbone(run)
-        backbone, exported = sees.model, sees.exported
-        weights = None if run.weights == "none" else sees.digest
+        sees = None if run.weights == "none" else features.backbone(run)
+        backbone = sees.model if sees else backbones.features(run)
+        weights = sees.digest if sees else None
         full = _with_head(keras, backbone, len(photos.labels))
-    if run.weights == "none":
+    if sees is None:
         with progress.epochs("training", run.epochs) as heard:
             scratch.fit(run, full, cache, photos.train, heard)
         kernel, bias = full.get_layer("scores").get_weights()
         with progress.stage("exporting"):
             exported = canonical.onnx_from_keras(backbone, "features")
     else:
+        exported = sees.exported
         bank = features.bank(sees, photos.train + photos.validation, progress=progress)
         with progress.stage("head"):
             cut = len(train_labels)
