@@ -39,6 +39,11 @@ def keras_bytes(model: Any) -> bytes:
     metadata = json.loads(members["metadata.json"])
     members["metadata.json"] = json.dumps({"keras_version": metadata["keras_version"]}).encode()
     members["config.json"] = _renumbered(members["config.json"].decode()).encode()
+    return zipped(members)
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    """A zip file of them, uncompressed, in the order of their names, without dates."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, data in sorted(members.items()):

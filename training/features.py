@@ -77,7 +77,7 @@ class Extractor:
     def key(self) -> str:
         """The same where the same pixels give the same features, to the bit."""
         engine = "keras" if has_gpu() else "onnxruntime"
-        return _digest(
+        return digest_of(
             [self.digest, hashlib.sha256(self.exported).hexdigest(), engine, version(engine), version("pillow")]
         )
 
@@ -96,7 +96,9 @@ def backbone(run: Run) -> Extractor:
     )
     made.__dict__["model"] = model  # built already
     if path:
-        caches.keep(path, _head(made) + made.exported)
+        caches.keep_sealed(
+            path, json.dumps({"weights": made.digest, "width": made.width}).encode() + b"\n" + made.exported
+        )
     return made
 
 
@@ -131,7 +133,7 @@ def rows(runs: Engine, cache: Cache, photos: Sequence[Photo]) -> Iterator[np.nda
 
 def rng(seed: int, photo: Photo, copy: int) -> np.random.Generator:
     """The chance of one copy, the same in whatever order and company it is made."""
-    return np.random.default_rng(int(_digest([seed, photo.sha256, copy]), 16))
+    return np.random.default_rng(int(digest_of([seed, photo.sha256, copy]), 16))
 
 
 View = tuple[Photo, int]  # a photo as it is (0), or its so-and-so-many-th augmented copy
@@ -168,7 +170,7 @@ def _parts(sees: Extractor, photos: Sequence[Photo], policy: Policy | None, copi
 
 
 def _kept(sees: Extractor, changes: list[Any]) -> Rows:
-    name = _digest([sees.key, sees.run.preprocess.model_dump(), changes])[:32]
+    name = digest_of([sees.key, sees.run.preprocess.model_dump(), changes])[:32]
     return Rows(path=sees.run.cache / "features" / f"{name}.rows", width=sees.width)
 
 
@@ -219,25 +221,19 @@ def _export_path(run: Run) -> Path | None:
         return None
     source = run.weights if run.weights == "imagenet" else store.sha256(file)
     libraries = [version(name) for name in ("imago", "keras", "onnx", "tf2onnx")]
-    return run.cache / "exports" / f"{_digest([source, run.backbone, run.alpha, run.size, libraries])[:32]}.onnx"
+    return run.cache / "exports" / f"{digest_of([source, run.backbone, run.alpha, run.size, libraries])[:32]}.onnx"
 
 
 def _exported(run: Run, path: Path) -> Extractor | None:
     """What was kept, if it is there and whole."""
-    try:
-        head, _, exported = path.read_bytes().partition(b"\n")
-        said = json.loads(head)
-        if said["sha256"] != hashlib.sha256(exported).hexdigest():
-            return None
-        return Extractor(run=run, digest=said["weights"], width=said["width"], exported=exported, kept=path)
-    except (OSError, ValueError, KeyError, TypeError):
+    content = caches.read_sealed(path)
+    if content is None:
         return None
+    head, _, exported = content.partition(b"\n")
+    said = json.loads(head)
+    return Extractor(run=run, digest=said["weights"], width=said["width"], exported=exported, kept=path)
 
 
-def _head(made: Extractor) -> bytes:
-    digest = hashlib.sha256(made.exported).hexdigest()
-    return json.dumps({"weights": made.digest, "width": made.width, "sha256": digest}).encode() + b"\n"
-
-
-def _digest(content: list[Any]) -> str:
+def digest_of(content: list[Any]) -> str:
+    """sha256 of what JSON can say, as hexadecimal."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

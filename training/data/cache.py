@@ -107,3 +107,17 @@ def keep(path: Path, data: bytes) -> None:
         os.replace(file.name, path)
     except OSError:
         return
+
+
+def keep_sealed(path: Path, content: bytes) -> None:
+    """Behind its own sha256, for what is believed when it is read again."""
+    keep(path, hashlib.sha256(content).digest() + content)
+
+
+def read_sealed(path: Path) -> bytes | None:
+    """What was kept, if it is there and unchanged."""
+    try:
+        whole = path.read_bytes()
+    except OSError:
+        return None
+    return whole[32:] if hashlib.sha256(whole[32:]).digest() == whole[:32] else None
