@@ -28,15 +28,15 @@ def mlp(features: np.ndarray, goal: Goal, judge: Judge, *, dropout: float, seed:
     rng = np.random.default_rng(seed)
     standardise = standard(features)
     seen = standardise.of(features)
-    weights = _Weights.zeros(seen.shape[1], goal.targets.shape[1])
+    weights = Weights.zeros(seen.shape[1], goal.targets.shape[1])
     weights.begin(rng, priors(goal))
-    slope, adam = _Weights.zeros(seen.shape[1], goal.targets.shape[1]), Adam(weights.flat)
+    slope, adam = Weights.zeros(seen.shape[1], goal.targets.shape[1]), Adam(weights.flat)
     best, least, best_round = None, np.inf, 0
     for turn in range(1, ROUNDS + 1):
         order = rng.permutation(len(seen))[:MOST_ROWS]
         for at in range(0, len(order), BATCH):
             chosen = order[at : at + BATCH]
-            _backward(weights, seen[chosen], goal.at(chosen), _kept(rng, len(chosen), dropout), slope)
+            backward(weights, seen[chosen], goal.at(chosen), kept_units(rng, len(chosen), dropout), slope)
             adam.step(slope.flat)
         layers = (standardise.folded(weights.first, weights.first_bias), weights.answer())
         found = judge(layers)
@@ -86,7 +86,7 @@ class Adam:
 
 
 @dataclass(frozen=True)
-class _Weights:
+class Weights:
     """Both layers, as views of one vector: Adam steps on it as a whole."""
 
     flat: np.ndarray  # float32
@@ -96,7 +96,7 @@ class _Weights:
     last_bias: np.ndarray
 
     @classmethod
-    def zeros(cls, width: int, labels: int) -> "_Weights":
+    def zeros(cls, width: int, labels: int) -> "Weights":
         shapes = ((width, HIDDEN), (HIDDEN,), (HIDDEN, labels), (labels,))
         sizes = [math.prod(shape) for shape in shapes]
         flat = np.zeros(sum(sizes), np.float32)
@@ -113,12 +113,12 @@ class _Weights:
         return Dense(self.last.copy(), self.last_bias.copy())
 
 
-def _kept(rng: np.random.Generator, count: int, dropout: float) -> np.ndarray:
+def kept_units(rng: np.random.Generator, count: int, dropout: float) -> np.ndarray:
     """float32 (count, HIDDEN): 0 for what is dropped, and more than 1 for the rest, so that the mean stays."""
     return (rng.random((count, HIDDEN), np.float32) >= dropout) / np.float32(1 - dropout)
 
 
-def _backward(weights: _Weights, seen: np.ndarray, goal: Goal, kept: np.ndarray, slope: _Weights) -> None:
+def backward(weights: Weights, seen: np.ndarray, goal: Goal, kept: np.ndarray, slope: Weights) -> None:
     """Into `slope` goes the gradient of the mean entropy of these photos."""
     hidden = np.maximum(seen @ weights.first + weights.first_bias, 0)
     dropped = hidden * kept

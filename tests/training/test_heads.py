@@ -231,6 +231,34 @@ def test_slopes_are_how_the_entropy_changes(seed, scores):
         assert abs(change - losses.slopes(logits, goal)[at]) < 1e-5
 
 
+@pytest.mark.parametrize("make", [single, several])
+def test_gradients_of_both_layers_are_how_the_loss_changes(make):
+    bank, step = make(), 1e-3
+    seen, goal = bank.train[:20] / 10, losses.goal(bank.truth[:20], losses.Weighing(np.ones(5), np.ones(5)))
+    weights, slope = gradient.Weights.zeros(12, 5), gradient.Weights.zeros(12, 5)
+    weights.begin(np.random.default_rng(0), np.zeros(5))
+    gradient.backward(weights, seen, goal, np.ones((20, gradient.HIDDEN), np.float32), slope)
+
+    def cost():
+        layers = (heads.Dense(weights.first, weights.first_bias), heads.Dense(weights.last, weights.last_bias))
+        return losses.entropies(dense.forward(layers, seen), goal).sum() / 20
+
+    for at in np.random.default_rng(1).integers(len(weights.flat), size=60):
+        kept, there = weights.flat[at], []
+        for side in (1, -1):
+            weights.flat[at] = kept + side * step
+            there.append(cost())
+        weights.flat[at] = kept
+        assert (there[0] - there[1]) / (2 * step) == pytest.approx(slope.flat[at], rel=0.02, abs=2e-4)
+
+
+def test_dropout_leaves_the_mean_as_it_is():
+    kept = gradient.kept_units(np.random.default_rng(0), 1000, 0.4)
+    assert kept.mean() == pytest.approx(1, abs=0.01)
+    assert (kept == 0).mean() == pytest.approx(0.4, abs=0.01)
+    assert kept.dtype == np.float32
+
+
 def test_the_hidden_layer_learns_what_no_line_can_tell():
     rng = np.random.default_rng(0)
     seen = rng.choice([-1, 1], (600, 2)) + 0.2 * rng.normal(size=(600, 2))
