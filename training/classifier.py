@@ -1,6 +1,6 @@
 """Trains an image classifier: a text that reads from top to bottom."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -27,8 +27,8 @@ from training import (
     imagenet_labels,
     metrics,
     samples,
+    whole,
 )
-from training.calibrate import Calibration
 from training.choose import Candidate
 from training.data import cache as caches
 from training.data import photos as sets
@@ -37,6 +37,7 @@ from training.data.cache import Cache
 from training.data.photos import Photo, Photos
 from training.dense import Dense, Layers
 from training.distort import Policy
+from training.features import Extractor
 from training.finetune import History
 from training.heads import Bank
 from training.progress import Progress
@@ -45,6 +46,9 @@ from training.run import Run
 
 # Scores of one picture by two engines, or by one engine on two machines, differ by less (1e-5 in fp32).
 TOLERANCE = 1e-4
+
+# The layer before the last.
+DROPOUT = "dropout"
 
 # Pictures that layers and export are compared on, and that Keras gets at once.
 COMPARED, BLOCK = 8, 32
@@ -71,28 +75,21 @@ def main(run: Run, progress: Progress) -> Result:  # noqa: PLR0915  (a text: one
     digest = sets.digest(photos)
 
     # ---- what the frozen backbone sees, and heads on it ----------------------------------------
-    with progress.stage("starting Keras"):
-        keras = import_keras()
-        keras.utils.clear_session()
-        keras.utils.set_random_seed(run.seed)
-    candidates: tuple[Candidate, ...] = ()
-    sees, exported, unseen = None, None, 0
-    if run.weights == "none":
-        backbone = backbones.features(run)
-    else:
-        with progress.stage("building"):
+    sees, candidates, unseen = None, (), 0
+    if run.weights != "none":
+        with progress.stage("backbone"):
             sees = features.backbone(run)
-            backbone, exported = sees.model, sees.exported
         bank, unseen = _bank(sees, photos, varied, progress)
         with progress.stage("head"):
             candidates = choose.candidates(bank, run)
-    head = candidates[0].head.layers if candidates else ()
-    full = _network(keras, backbone, head, photos, run.dropout)
+    layers: Layers = candidates[0].head.layers if candidates else ()
 
     # ---- fine-tuning, from that head or from random numbers on ---------------------------------
-    history = None
+    full, history, checkpoint = None, None, run.cache / "runs" / f"{run.key}-{digest[:16]}.npz"
     if run.weights == "none" or run.fine_tune:
-        checkpoint = run.cache / "runs" / f"{run.key}-{digest[:16]}.npz"
+        with progress.stage("starting Keras"):
+            import_keras().utils.set_random_seed(run.seed)
+            full = _network(run, sees, layers, photos)
         look = samples.varied(photos.train, truth, varied[1], varied[0], run.seed) if varied else None
         with progress.epochs("training", run.epochs) as heard:
             history = finetune.fit(
@@ -103,31 +100,31 @@ def main(run: Run, progress: Progress) -> Result:  # noqa: PLR0915  (a text: one
                 scores=photos.scores,
                 checkpoint=checkpoint,
                 heard=heard,
-                blocks=backbones.blocks(backbone),
+                blocks=backbones.blocks(full),
             )
         for sentence in history.notes:
             progress.note(sentence)
-        if history.best or exported is None:
-            with progress.stage("exporting"):
-                exported = canonical.onnx_from_keras(backbone, "features")
-    assert exported is not None
+        layers = _layers(full)
+    frozen = sees if history is None or not history.best else None
+    with progress.stage("exporting"):
+        exported = frozen.exported if frozen else canonical.onnx_from_keras(_backbone(full), "features")
 
     # ---- percentages that mean what they say; labels from where on they are present -------------
     with progress.stage("calibrating"):
-        frozen = sees if sees and exported is sees.exported else None
-        eye = onnx_cpu.load(exported, run.preprocess, backbone.output_shape[1], output="features")
+        eye = onnx_cpu.load(exported, run.preprocess, len(layers[0].kernel), output="features")
 
         def see(some: Sequence[Photo]) -> np.ndarray:
-            """float32 (n, d): what the backbone as it is exported sees; of a frozen one it is known already."""
+            """float32 (n, d): what the backbone sees as it is exported; of a frozen one it is known already."""
             if frozen:
                 return features.bank(frozen, some, progress=progress)
             return np.stack(list(features.rows(eye, cache, some)))
 
-        seen, layers = see(photos.validation), _layers(full)
-        calibration = calibrate.calibration(dense.forward(layers, seen), judging, photos.scores) if run.calibrate else None
+        seen = see(photos.validation)
+        calibration = (
+            calibrate.calibration(dense.forward(layers, seen), judging, photos.scores) if run.calibrate else None
+        )
         before = heads.rows(dense.forward(layers, seen), photos.scores)
         layers = calibrate.cooled(layers, calibration.temperature) if calibration else layers
-        _put(full, layers)
         rows = heads.rows(dense.forward(layers, seen), photos.scores)
         thresholds = metrics.thresholds(rows, judging) if photos.scores == "sigmoid" else ()
 
@@ -138,7 +135,11 @@ def main(run: Run, progress: Progress) -> Result:  # noqa: PLR0915  (a text: one
     judged = []
     for name, some in _sets(photos)[1:]:
         answered = np.stack(list(progress.track(f"judging {name}", features.rows(served, cache, some), len(some))))
-        trained = heads.rows(dense.forward(layers, see(some)), photos.scores) if frozen else _trained(full, cache, some)
+        if full:
+            _put(full, layers)
+            trained = _trained(full, cache, some)
+        else:
+            trained = heads.rows(dense.forward(layers, see(some)), photos.scores)
         judged.append(judge(answered, photos.truth(some), answers, _shown(run, name, some), trained=trained))
     result = Result(
         name=run.name,
@@ -163,10 +164,16 @@ def main(run: Run, progress: Progress) -> Result:  # noqa: PLR0915  (a text: one
     )
     if result.refused:
         return result
-    _check_parity(full, served, cache, photos)
 
     # ---- the bundle, written, loaded again and checked against its golden pictures -------------
+    def build() -> Any:
+        """The whole network, which agrees with its export."""
+        whole_network = full or _network(run, sees, layers, photos)
+        _check_parity(whole_network, served, cache, photos)
+        return whole_network
+
     with progress.stage("writing"):
+        keras = _keras_bytes(run, sees if full is None else None, layers, photos, build)
         bundle = write.write(
             run.out,
             write.Parts(
@@ -176,15 +183,14 @@ def main(run: Run, progress: Progress) -> Result:  # noqa: PLR0915  (a text: one
                 scores=photos.scores,
                 labels=photos.labels,
                 thresholds=thresholds,
-                training=_training(run, photos, sees.digest if sees else None, candidates, digest),
+                training=_training(run, photos, sees, candidates, digest),
                 metrics=judged[0].evaluation.metrics,
                 tolerance=TOLERANCE,
-                models={"model.keras": canonical.keras_bytes(full), "model.onnx": onnx},
+                models={"model.keras": keras, "model.onnx": onnx},
                 pictures=golden or goldens.of_data(photos.validation, progress),
             ),
         )
-        if history:
-            checkpoint.unlink(missing_ok=True)
+        checkpoint.unlink(missing_ok=True)
         caches.prune(run.cache, run.cache_bytes)
     return replace(result, bundle=bundle)
 
@@ -256,9 +262,7 @@ def _varied(run: Run, photos: Photos, progress: Progress) -> tuple[Policy, Cache
     return policy, larger
 
 
-def _bank(
-    sees: features.Extractor, photos: Photos, varied: tuple[Policy, Cache] | None, progress: Progress
-) -> tuple[Bank, int]:
+def _bank(sees: Extractor, photos: Photos, varied: tuple[Policy, Cache] | None, progress: Progress) -> tuple[Bank, int]:
     """Features of all who train, with their copies, and who judge; and how many photos were not known before."""
     run = sees.run
     policy, copies = (varied[0], run.copies) if varied else (None, 0)
@@ -283,17 +287,34 @@ def _bank(
 # ---- the network -----------------------------------------------------------------------------
 
 
-def _network(keras: Any, backbone: Any, head: Layers, photos: Photos, dropout: float) -> Any:
+def _network(run: Run, sees: Extractor | None, layers: Layers, photos: Photos) -> Any:
     """keras.Model: uint8 (n, h, w, 3) -> probabilities (n, k); the head's layers behind the backbone, or one of random numbers."""
+    keras = import_keras()
+    backbone = sees.model if sees else backbones.features(run)
     x = backbone.output
-    for at, layer in enumerate(head[:-1]):
+    for at, layer in enumerate(layers[:-1]):
         x = keras.layers.Dense(len(layer.bias), activation="relu", name=f"hidden_{at}")(x)
-    x = keras.layers.Dropout(dropout, name="dropout")(x)
+    x = keras.layers.Dropout(run.dropout, name=DROPOUT)(x)
     x = keras.layers.Dense(len(photos.labels), activation=photos.scores, name="scores")(x)
     full = keras.Model(backbone.input, x, name="classifier")
-    if head:
-        _put(full, head)
+    if layers:
+        _put(full, layers)
     return full
+
+
+def _backbone(full: Any) -> Any:
+    """The part of it that sees: uint8 -> features."""
+    first = _denses(full)[0]
+    before = full.get_layer(DROPOUT) if first.name == "scores" else first
+    return import_keras().Model(full.input, before.input, name="backbone")
+
+
+def _keras_bytes(run: Run, sees: Extractor | None, layers: Layers, photos: Photos, build: Callable[[], Any]) -> bytes:
+    """model.keras; of a frozen backbone it is made of one that is kept, which takes no Keras."""
+    if sees is None:
+        return canonical.keras_bytes(build())
+    head = [(layer.kernel, layer.bias) for layer in layers]
+    return whole.keras_bytes(sees, head, [photos.scores, run.dropout], build)
 
 
 def _denses(full: Any) -> list[Any]:
@@ -358,7 +379,9 @@ def _alternatives(
         return tuple(found)
     best = history.epochs[history.best - 1] if history.best else history.start
     note = f"epoch {history.best} of {len(history.epochs)}" if history.best else "no epoch was better than the head"
-    figures = {name.removeprefix("validation_"): best[name] for name in ("validation_loss", "accuracy", "map") if name in best}
+    figures = {
+        name.removeprefix("validation_"): best[name] for name in ("validation_loss", "accuracy", "map") if name in best
+    }
     name = "fine-tuned" if candidates else "from the start"
     seconds = progress.seconds["training"]
     return (*found, Alternative(name=name, note=note, metrics=figures, seconds=seconds, chosen=tuned))
@@ -369,19 +392,17 @@ def _sheet(run: Run, photos: Photos, varied: tuple[Policy, Cache] | None) -> np.
         return None
     policy, larger = varied
     some = photos.train[:: max(1, len(photos.train) // SHOWN)][:SHOWN]
-    return np.asarray(
-        distort.sheet(policy, [larger.read(photo) for photo in some], np.random.default_rng(run.seed))
-    )
+    return np.asarray(distort.sheet(policy, [larger.read(photo) for photo in some], np.random.default_rng(run.seed)))
 
 
 def _training(
-    run: Run, photos: Photos, weights: str | None, candidates: Sequence[Candidate], digest: str
+    run: Run, photos: Photos, sees: Extractor | None, candidates: Sequence[Candidate], digest: str
 ) -> Training:
     head = candidates[0].head.kind if candidates else "end-to-end"
     return Training(
         backbone=run.backbone,
         alpha=run.alpha,
-        weights_sha256=weights,
+        weights_sha256=sees.digest if sees else None,
         head=f"{head}, fine-tuned" if candidates and run.fine_tune else head,
         seed=run.seed,
         data_sha256=digest,
