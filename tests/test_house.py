@@ -57,6 +57,7 @@ DRAWS = {
     "training/pieces/__init__.py",
     "training/pieces/drawing.py",
     "training/augment.py",
+    "training/warp.py",
     "training/redraw.py",
     "training/disturb.py",
 }
