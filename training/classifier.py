@@ -12,7 +12,7 @@ from bundle.engine import Engine, onnx_cpu
 from bundle.engine.keras_any import import_keras
 from bundle.errors import BundleError
 from bundle.manifest import Training
-from training import backbones, features, goldens, heads, imagenet_labels, metrics, scratch
+from training import backbones, features, finetune, goldens, heads, imagenet_labels, metrics, samples
 from training.data import cache as caches
 from training.data import photos as sets
 from training.data.photos import Photos
@@ -63,10 +63,18 @@ def main(run: Run, progress: Progress) -> Result:
     with progress.stage("building"):
         backbone = backbones.features(run)
         weights = None if run.weights == "none" else backbones.weights_digest(backbone)
-        full = _with_head(keras, backbone, len(photos.labels))
+        full = _with_head(keras, run, backbone, len(photos.labels))
     if run.weights == "none":
         with progress.epochs("training", run.epochs) as heard:
-            scratch.fit(run, full, cache, photos.train, heard)
+            finetune.fit(
+                run,
+                full,
+                samples.plain(photos.train, train_labels, cache),
+                samples.plain(photos.validation, truth, cache),
+                scores="softmax",
+                checkpoint=run.cache / "checkpoints" / f"{run.key}-{sets.digest(photos)[:16]}.npz",
+                heard=heard,
+            )
         kernel, bias = full.get_layer("scores").get_weights()
         with progress.stage("exporting"):
             exported = canonical.onnx_from_keras(backbone, "features")
@@ -161,8 +169,8 @@ def imagenet(run: Run, labels: Path | None) -> Path:
     )
 
 
-def _with_head(keras: Any, backbone: Any, classes: int) -> Any:
-    kept = keras.layers.Dropout(scratch.DROPOUT, name="dropout")(backbone.output)
+def _with_head(keras: Any, run: Run, backbone: Any, classes: int) -> Any:
+    kept = keras.layers.Dropout(run.dropout, name="dropout")(backbone.output)
     scores = keras.layers.Dense(classes, activation="softmax", name="scores")(kept)
     return keras.Model(backbone.input, scores, name="classifier")
 
