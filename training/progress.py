@@ -47,7 +47,7 @@ class Progress:
             task = bar and bar.add_task(name, total=total)
 
             def heard(epoch: int, figures: dict[str, float]) -> None:
-                text = f"{name} loss {figures['loss']:.3f} accuracy {figures['accuracy']:.3f}"
+                text = " ".join([name, *(f"{key} {value:.3g}" for key, value in figures.items())])
                 self.curve.append({"epoch": epoch + 1, **{key: round(float(x), 5) for key, x in figures.items()}})
                 if bar:
                     bar.update(task, advance=1, description=text)

@@ -59,8 +59,8 @@ class Run:
     warmup: float = 0.05  # share of the steps until the rate is at its highest
     lr_scheduler_factor: float = 0.1  # of `step`
     lr_scheduler_step: tuple[int, ...] = ()  # of `step`: after these epochs
-    momentum: float = 0.9  # sgd, nag, rmsprop
-    weight_decay: float = 0.0001
+    momentum: float = 0.9  # sgd, nag
+    weight_decay: float = 0.0001  # sgd, nag: a step takes the rate times this off each kernel
     beta_1: float = 0.9  # adam
     beta_2: float = 0.999
     eps: float = 1e-7  # adam, rmsprop
