@@ -19,7 +19,7 @@ def curves(result: Result) -> str:
     if len(result.curve) < 2:
         return ""
     across = next(iter(result.curve[0]))
-    names = dict.fromkeys(name.removeprefix("val_") for row in result.curve for name in row if name != across)
+    names = dict.fromkeys(name.removeprefix("validation_") for row in result.curve for name in row if name != across)
     drawn = (plots.lines(_both(result.curve, across, name), x=across, y=name.replace("_", " ")) for name in names)
     return section("While it trained", f"<div class=plots>{''.join(drawn)}</div>")
 
@@ -27,7 +27,7 @@ def curves(result: Result) -> str:
 def _both(curve: Sequence[Mapping[str, float]], across: str, name: str) -> dict[str, plots.Points]:
     found = {
         words: [(row[across], row[key]) for row in curve if row.get(key) is not None and not isnan(row[key])]
-        for words, key in (("training", name), ("validation", f"val_{name}"))
+        for words, key in (("training", name), ("validation", f"validation_{name}"))
     }
     known = {words: points for words, points in found.items() if points}
     return known if len(known) == 2 else {"": next(iter(known.values()))}
