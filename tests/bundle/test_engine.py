@@ -135,7 +135,11 @@ def test_a_keras_bundle_is_served_on_either_backend(keras_tiny, start, photo, mo
     opened = model.open(keras_tiny, "onnx")
     wanted = opened.run(opened.prepare(photo())[None])[0]
     with start(keras_tiny, engine="keras") as server:
-        said = requests.post(f"{server.url}/v1/models/keras:predict", json={"instances": [{"b64": base64.b64encode(photo()).decode()}]}, timeout=30)
+        said = requests.post(
+            f"{server.url}/v1/models/keras:predict",
+            json={"instances": [{"b64": base64.b64encode(photo()).decode()}]},
+            timeout=30,
+        )
     assert np.abs(np.array(said.json()["predictions"][0]) - wanted).max() < 1e-5
 
 
