@@ -31,7 +31,7 @@ MOST_BYTES = {"classifier": 3_000_000, "xml": 4_000_000}
 # Sheets that have one to three pieces on them.
 SHEETS, SHEET_JUDGES = 6000, 120
 # At most 0.4 million parameters or so: both bundles travel in the repository.
-SMALL = Plan(resize="pad", d_model=80, layers=3, dropout=0.05, steps=10000, patience=0)
+SMALL = Plan(resize="pad", d_model=72, layers=3, dropout=0.05, steps=8000, patience=0)
 
 
 @click.command()
