@@ -8,7 +8,7 @@ BUNDLES ?=
 LISTEN ?= 127.0.0.1:5000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-jax soak check bench bench-peers peers-kserve bench-serving bench-fronts bench-xml bundles browser lock format clean
+.PHONY: help setup serve test test-jax soak check bench bench-peers peers-kserve bench-serving bench-fronts bench-xml bench-training bundles browser lock format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench-fronts: setup ## measure our loop against gunicorn's own workers (needs wr
 
 bench-xml: setup ## train on pages and patterns and measure image to XML (hours; ONLY=speed,valid for parts, WORK=DIR keeps what was trained)
 	$(BIN)/python -m bench.xml $(if $(ONLY),--only $(ONLY)) $(if $(WORK),--work $(WORK))
+
+bench-training: setup ## train classifiers and measure seconds, accuracy and what of it is served (ONLY=seconds,cards for parts, WORK=DIR keeps caches)
+	$(BIN)/python -m bench.training $(if $(ONLY),--only $(ONLY)) $(if $(WORK),--work $(WORK))
 
 bundles: setup ## draw the pictures and train the embedded default again
 	$(BIN)/python -m training.default
