@@ -15,7 +15,7 @@ import numpy as np
 from bundle.engine import keras_any
 from bundle.engine.keras_any import import_keras
 from training import checkpoint as checkpoints
-from training import objectives, rates, scalars
+from training import metrics, objectives, rates, scalars
 from training.ahead import ahead
 from training.run import ALL_BLOCKS, Run
 
@@ -142,18 +142,10 @@ def _softmax(logits: np.ndarray, truth: np.ndarray) -> Figures:
 
 
 def _sigmoid(logits: np.ndarray, truth: np.ndarray) -> Figures:
-    from sklearn.metrics import average_precision_score
-
     known = ~np.isnan(truth)
     # log(1 + e^x) - x where it is there, log(1 + e^x) where it is not
     loss = np.logaddexp(0, logits) - logits * np.nan_to_num(truth)
-    precisions = [
-        average_precision_score(truth[seen, at], logits[seen, at])
-        for at, seen in enumerate(known.T)
-        if (truth[seen, at] == 1).any()
-    ]
-    mean = float(np.mean(precisions)) if precisions else 0.0
-    return {"validation_loss": float(loss[known].mean()), "map": mean}
+    return {"validation_loss": float(loss[known].mean()), "map": metrics.mean_ap(logits, truth)}
 
 
 # ---- who learns ------------------------------------------------------------------------------
@@ -211,13 +203,13 @@ def _sizes(run: Run, count: int) -> tuple[int, int]:
 
 
 def _maker(run: Run, train: Samples, labels: int, size: int, per_epoch: int) -> Callable[[int], Batch]:
-    weigh = objectives.weigher(run, train.truth, labels)
+    ask = objectives.asker(run, train.truth, labels)
 
     def make(step: int) -> Batch:
         epoch, at = divmod(step, per_epoch)
         order = np.random.default_rng([run.seed, epoch]).permutation(len(train))
         pixels, truth = train.batch(order[np.arange(at * size, (at + 1) * size) % len(train)], epoch)
-        return Batch(pixels, objectives.targets(run, truth, labels), weigh(truth))
+        return Batch(pixels, *ask(truth))
 
     return make
 

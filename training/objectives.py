@@ -1,4 +1,4 @@
-"""What a network is asked for: targets and weights of a batch's truth, and the loss on its logits."""
+"""What a network is asked for: targets and weights of a batch's truth, as heads are (losses.py), and the loss that Keras makes of them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,10 @@ from typing import Any
 import numpy as np
 
 from bundle.engine.keras_any import import_keras
+from training import losses
 from training.run import Run
+
+Asked = tuple[np.ndarray, np.ndarray]
 
 
 def loss(scores: str) -> Any:
@@ -17,35 +20,17 @@ def loss(scores: str) -> Any:
     return lambda targets, logits: keras.ops.binary_crossentropy(targets, logits, from_logits=True)
 
 
-def targets(run: Run, truth: np.ndarray, labels: int) -> np.ndarray:
-    """float32 (n, k), smoothed; unknown labels are 0 here and have no weight."""
-    smooth = run.label_smoothing
-    if truth.ndim == 1:
-        return np.eye(labels, dtype=np.float32)[truth] * (1 - smooth) + np.float32(smooth / labels)
-    return np.nan_to_num(truth).astype(np.float32) * (1 - smooth) + np.float32(smooth / 2)
-
-
-def weigher(run: Run, truth: np.ndarray, labels: int) -> Callable[[np.ndarray], np.ndarray]:
-    """From the truth of all that trains: a batch's truth -> float32 weights, (n,) or (n, k), whose mean over all is 1.
+def asker(run: Run, truth: np.ndarray, labels: int) -> Callable[[np.ndarray], Asked]:
+    """From the truth of all that trains: a batch's truth -> float32 targets (n, k), and weights (n,) or (n, k) whose mean over all is 1.
 
     What is unknown weighs nothing, and what is known the same in every batch, however much of it is unknown.
     """
-    weigh = _classes(run, truth, labels) if truth.ndim == 1 else _presence(run, truth)
-    mean = weigh(truth).mean()
-    return lambda some: (weigh(some) / (mean or 1)).astype(np.float32)
+    weighing = losses.weighing(truth, labels, run)
+    mean = float(losses.goal(truth, weighing).weights.mean()) or 1.0
 
+    def ask(some: np.ndarray) -> Asked:
+        wanted = losses.goal(some, weighing, run.label_smoothing)
+        weights = wanted.weights / np.float32(mean)
+        return wanted.targets, weights[:, 0] if truth.ndim == 1 else weights
 
-def _classes(run: Run, truth: np.ndarray, labels: int) -> Callable[[np.ndarray], np.ndarray]:
-    if not run.class_weights:
-        return lambda some: np.ones(len(some))
-    counts = np.maximum(np.bincount(truth, minlength=labels), 1)
-    return lambda some: 1 / counts[some]
-
-
-def _presence(run: Run, truth: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """With weighted_loss those that have a label count together as much as those that do not."""
-    if not run.weighted_loss:
-        return lambda some: (~np.isnan(some)).astype(float)
-    present = 1 / np.maximum((truth == 1).sum(axis=0), 1)
-    absent = 1 / np.maximum((truth == 0).sum(axis=0), 1)
-    return lambda some: np.where(some == 1, present, np.where(some == 0, absent, 0))
+    return ask

@@ -17,7 +17,7 @@ from PIL import Image
 from bundle import image, store
 from bundle.errors import PictureError
 from bundle.manifest import Sure, XmlManifest
-from training import drawn, markup
+from training import drawn, markup, plots
 from training.evaluate import Answer
 from training.progress import Progress
 
@@ -26,8 +26,9 @@ MOST_SAMPLES = 40
 SIDE = 256  # of a picture in the report
 
 STYLE = """
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 1.5rem }
 .case { display: grid; grid-template-columns: 1fr 1fr 1fr; gap: 1rem; margin: 0 0 2rem; align-items: start }
-.case img, .case svg, .sheet, .curves svg { max-width: 100%; height: auto; background: #fff } .case p { grid-column: 1 / -1; margin: 0 }
+.case img, .case svg, .sheet { max-width: 100%; height: auto; background: #fff } .case p { grid-column: 1 / -1; margin: 0 }
 pre { font-size: 11px; line-height: 1.35; margin: 0; overflow-x: auto } .gone { background: #f7c9c9 } .new { background: #ffe39b }
 @media (prefers-color-scheme: dark) { .gone { background: #6b2a2a } .new { background: #66500f } }
 """
@@ -98,7 +99,7 @@ def as_html(report: Report, progress: Progress) -> str:
     name, pairs = markup.text(report.bundle.name), report.pairs
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
-        f"<title>{name}</title><style>{markup.STYLE}{STYLE}</style>",
+        f"<title>{name}</title><style>{markup.STYLE}{plots.STYLE}{STYLE}</style>",
         f"<h1>{name}</h1><p class=big>{_headline(report.metrics)}</p>",
         f"<p>{pairs.get('train', 0)} training and {pairs.get('validation', 0)} validation pairs, {report.parameters:,} parameters; "
         "judged through the exported model and the engine that serves it.</p>",
@@ -150,20 +151,13 @@ def _curves(curve: Sequence[dict[str, float]]) -> str:
     """A small plot for each figure but the first, which counts epochs or steps."""
     if len(curve) < 2:
         return ""
-    from matplotlib.figure import Figure
-
     across = next(iter(curve[0]))
     names = [name for name in {name: None for row in curve for name in row} if name != across]
-    figure = Figure(figsize=(4 * len(names), 3), layout="constrained")
-    for at, name in enumerate(names):
-        axes = figure.add_subplot(1, len(names), at + 1, title=name, xlabel=across)
-        rows = [row for row in curve if name in row]
-        axes.plot([row[across] for row in rows], [row[name] for row in rows])
-        axes.grid(alpha=0.3)
-    out = io.StringIO()
-    figure.savefig(out, format="svg")
-    text = out.getvalue()
-    return f"<h2>While it trained</h2><div class=curves>{text[text.index('<svg') :]}</div>"
+    drawn = (
+        plots.lines({"": [(row[across], row[name]) for row in curve if name in row]}, x=across, y=name)
+        for name in names
+    )
+    return f"<h2>While it trained</h2><div class=plots>{''.join(drawn)}</div>"
 
 
 def _sheet(samples: Sequence[np.ndarray]) -> str:
