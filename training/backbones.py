@@ -139,6 +139,7 @@ def weights_digest(model: Any) -> str:
 def _build(run: Run | Wanted, top: dict[str, Any]) -> Any:
     check(run)
     keras = import_keras()
+    keras.utils.clear_session()  # names of layers go into the bundle, and count what was made before
     plan = PLANS[run.backbone]
     application: Callable[..., Any] = getattr(keras.applications, plan.application)
     width = {"alpha": run.alpha} if plan.widths else {}

@@ -1,17 +1,14 @@
 """Trains an image classifier: a text that reads from top to bottom."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bundle import canonical, write
-from bundle.engine import Engine, onnx_cpu
+from bundle.engine import onnx_cpu
 from bundle.engine.keras_any import import_keras
-from bundle.errors import BundleError
 from bundle.manifest import Training
 from training import (
     backbones,
@@ -24,10 +21,9 @@ from training import (
     finetune,
     goldens,
     heads,
-    imagenet_labels,
     metrics,
+    network,
     samples,
-    whole,
 )
 from training.choose import Candidate
 from training.data import cache as caches
@@ -35,23 +31,15 @@ from training.data import photos as sets
 from training.data import room
 from training.data.cache import Cache
 from training.data.photos import Photo, Photos
-from training.dense import Dense, Layers
+from training.dense import Layers
 from training.distort import Policy
 from training.features import Extractor
 from training.finetune import History
 from training.heads import Bank
 from training.progress import Progress
 from training.result import Alternative, Answers, Photographed, Result, balance, judge, refusal
-from training.run import Run
+from training.run import Run, versions
 
-# Scores of one picture by two engines, or by one engine on two machines, differ by less (1e-5 in fp32).
-TOLERANCE = 1e-4
-
-# The layer before the last.
-DROPOUT = "dropout"
-
-# Pictures that layers and export are compared on, and that Keras gets at once.
-COMPARED, BLOCK = 8, 32
 # Photos on the sheet that shows what augmentation does.
 SHOWN = 6
 
@@ -89,7 +77,7 @@ def main(run: Run, progress: Progress) -> Result:  # noqa: PLR0915  (a text: one
     if run.weights == "none" or run.fine_tune:
         with progress.stage("starting Keras"):
             import_keras().utils.set_random_seed(run.seed)
-            full = _network(run, sees, layers, photos)
+            full = network.build(run, sees, layers, photos)
         look = samples.varied(photos.train, truth, varied[1], varied[0], run.seed) if varied else None
         with progress.epochs("training", run.epochs) as heard:
             history = finetune.fit(
@@ -104,10 +92,10 @@ def main(run: Run, progress: Progress) -> Result:  # noqa: PLR0915  (a text: one
             )
         for sentence in history.notes:
             progress.note(sentence)
-        layers = _layers(full)
+        layers = network.layers_of(full)
     frozen = sees if history is None or not history.best else None
     with progress.stage("exporting"):
-        exported = frozen.exported if frozen else canonical.onnx_from_keras(_backbone(full), "features")
+        exported = frozen.exported if frozen else canonical.onnx_from_keras(network.backbone_of(full), "features")
 
     # ---- percentages that mean what they say; labels from where on they are present -------------
     with progress.stage("calibrating"):
@@ -136,8 +124,8 @@ def main(run: Run, progress: Progress) -> Result:  # noqa: PLR0915  (a text: one
     for name, some in _sets(photos)[1:]:
         answered = np.stack(list(progress.track(f"judging {name}", features.rows(served, cache, some), len(some))))
         if full:
-            _put(full, layers)
-            trained = _trained(full, cache, some)
+            network.put(full, layers)
+            trained = network.rows(full, cache, some)
         else:
             trained = heads.rows(dense.forward(layers, see(some)), photos.scores)
         judged.append(judge(answered, photos.truth(some), answers, _shown(run, name, some), trained=trained))
@@ -168,12 +156,12 @@ def main(run: Run, progress: Progress) -> Result:  # noqa: PLR0915  (a text: one
     # ---- the bundle, written, loaded again and checked against its golden pictures -------------
     def build() -> Any:
         """The whole network, which agrees with its export."""
-        whole_network = full or _network(run, sees, layers, photos)
-        _check_parity(whole_network, served, cache, photos)
+        whole_network = full or network.build(run, sees, layers, photos)
+        network.check(whole_network, served, cache, photos)
         return whole_network
 
     with progress.stage("writing"):
-        keras = _keras_bytes(run, sees if full is None else None, layers, photos, build)
+        keras = network.keras_bytes(run, sees if full is None else None, layers, photos, build)
         bundle = write.write(
             run.out,
             write.Parts(
@@ -185,7 +173,7 @@ def main(run: Run, progress: Progress) -> Result:  # noqa: PLR0915  (a text: one
                 thresholds=thresholds,
                 training=_training(run, photos, sees, candidates, digest),
                 metrics=judged[0].evaluation.metrics,
-                tolerance=TOLERANCE,
+                tolerance=network.TOLERANCE,
                 models={"model.keras": keras, "model.onnx": onnx},
                 pictures=golden or goldens.of_data(photos.validation, progress),
             ),
@@ -193,43 +181,6 @@ def main(run: Run, progress: Progress) -> Result:  # noqa: PLR0915  (a text: one
         checkpoint.unlink(missing_ok=True)
         caches.prune(run.cache, run.cache_bytes)
     return replace(result, bundle=bundle)
-
-
-def imagenet(run: Run, labels: Path | None) -> Path:
-    """The backbone with the head it was published with, as a bundle: no training, no data."""
-    keras = import_keras()
-    keras.utils.clear_session()
-    full = backbones.imagenet(run)
-    names = imagenet_labels.read(labels, run.weights, full.output_shape[1])
-    training = Training(
-        backbone=run.backbone,
-        alpha=run.alpha,
-        weights_sha256=backbones.weights_digest(full),
-        head="published",
-        seed=run.seed,
-        data_sha256=None,
-        photos=0,
-        versions=_versions(),
-    )
-    return write.write(
-        run.out,
-        write.Parts(
-            name=run.name,
-            source="keras",
-            preprocess=run.preprocess,
-            scores="softmax",
-            labels=names,
-            thresholds=(),
-            training=training,
-            metrics={},
-            tolerance=TOLERANCE,
-            models={
-                "model.keras": canonical.keras_bytes(full),
-                "model.onnx": canonical.onnx_from_keras(full, "scores"),
-            },
-            pictures=goldens.given(run) or goldens.drawn(),
-        ),
-    )
 
 
 # ---- data ------------------------------------------------------------------------------------
@@ -284,77 +235,13 @@ def _bank(sees: Extractor, photos: Photos, varied: tuple[Policy, Cache] | None, 
     )
 
 
-# ---- the network -----------------------------------------------------------------------------
-
-
-def _network(run: Run, sees: Extractor | None, layers: Layers, photos: Photos) -> Any:
-    """keras.Model: uint8 (n, h, w, 3) -> probabilities (n, k); the head's layers behind the backbone, or one of random numbers."""
-    keras = import_keras()
-    backbone = sees.model if sees else backbones.features(run)
-    x = backbone.output
-    for at, layer in enumerate(layers[:-1]):
-        x = keras.layers.Dense(len(layer.bias), activation="relu", name=f"hidden_{at}")(x)
-    x = keras.layers.Dropout(run.dropout, name=DROPOUT)(x)
-    x = keras.layers.Dense(len(photos.labels), activation=photos.scores, name="scores")(x)
-    full = keras.Model(backbone.input, x, name="classifier")
-    if layers:
-        _put(full, layers)
-    return full
-
-
-def _backbone(full: Any) -> Any:
-    """The part of it that sees: uint8 -> features."""
-    first = _denses(full)[0]
-    before = full.get_layer(DROPOUT) if first.name == "scores" else first
-    return import_keras().Model(full.input, before.input, name="backbone")
-
-
-def _keras_bytes(run: Run, sees: Extractor | None, layers: Layers, photos: Photos, build: Callable[[], Any]) -> bytes:
-    """model.keras; of a frozen backbone it is made of one that is kept, which takes no Keras."""
-    if sees is None:
-        return canonical.keras_bytes(build())
-    head = [(layer.kernel, layer.bias) for layer in layers]
-    return whole.keras_bytes(sees, head, [photos.scores, run.dropout], build)
-
-
-def _denses(full: Any) -> list[Any]:
-    """The head's layers, from the backbone on."""
-    return [layer for layer in full.layers if layer.name == "scores" or layer.name.startswith("hidden_")]
-
-
-def _put(full: Any, layers: Layers) -> None:
-    for layer, found in zip(_denses(full), layers, strict=True):
-        layer.set_weights([found.kernel, found.bias])
-
-
-def _layers(full: Any) -> Layers:
-    return tuple(Dense(*layer.get_weights()) for layer in _denses(full))
-
-
 # ---- judging ---------------------------------------------------------------------------------
-
-
-def _trained(full: Any, cache: Cache, some: Sequence[Photo]) -> np.ndarray:
-    """What the layers say that were trained, (n, k)."""
-    starts = range(0, len(some), BLOCK)
-    blocks = (np.stack([cache.read(photo) for photo in some[at : at + BLOCK]]) for at in starts)
-    return np.concatenate([np.asarray(full(block, training=False)) for block in blocks])
 
 
 def _shown(run: Run, name: str, some: Sequence[Photo]) -> Photographed:
     return Photographed(
         name=name, names=[photo.name for photo in some], read=lambda at: some[at].read(), spec=run.preprocess
     )
-
-
-def _check_parity(full: Any, served: Engine, cache: Cache, photos: Photos) -> None:
-    """The layers and their export agree on real pictures, before anything is written. Raises BundleError."""
-    batch = np.stack([cache.read(photo) for photo in photos.validation[:COMPARED]])
-    off = float(np.abs(np.asarray(full(batch, training=False)) - served.run(batch)).max())
-    if not off <= TOLERANCE:
-        raise BundleError(
-            f"the exported model differs from Keras by {off:.2g}, at most {TOLERANCE:g} wanted; nothing was written"
-        )
 
 
 # ---- what came of it -------------------------------------------------------------------------
@@ -407,9 +294,5 @@ def _training(
         seed=run.seed,
         data_sha256=digest,
         photos=len(photos.train),
-        versions=_versions(),
+        versions=versions(),
     )
-
-
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in ("imago", "keras", "onnx", "tf2onnx", "pillow", "numpy")}

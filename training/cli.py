@@ -65,9 +65,9 @@ def imagenet(as_json: bool, labels: Path | None, **options: Any) -> None:
         raise click.UsageError("an ImageNet classifier is its weights: --weights imagenet or a file")
     name = options.pop("name") or f"imagenet-{options['backbone'].replace('_', '-')}"
     run = _run(Path(), name=name, no_photos=True, **options)
-    from training import classifier as training
+    from training import imagenet as published
 
-    bundle = training.imagenet(run, labels)
+    bundle = published.main(run, labels)
     click.echo(
         json.dumps({"bundle": str(bundle), "name": run.name})
         if as_json

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -107,3 +108,8 @@ def name_of(folder: Path) -> str:
     resolved = folder.resolve()
     chosen = resolved.parent.name if resolved.name.lower() in ("train", "training") else resolved.name
     return re.sub(r"[^A-Za-z0-9._-]+", "-", chosen).strip("-._")[:64] or "pictures"
+
+
+def versions() -> dict[str, str]:
+    """Of the libraries that a model comes from."""
+    return {name: version(name) for name in ("imago", "keras", "onnx", "tf2onnx", "pillow", "numpy")}

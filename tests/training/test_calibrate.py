@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from training import calibrate, heads
+from training import calibrate, dense, heads
 
 
 def told(count, *, scores="softmax", by=1.0, labels=5, seed=0):
@@ -74,7 +74,7 @@ def test_a_cooled_head_gives_the_logits_divided(sizes):
     rng = np.random.default_rng(0)
     pairs = zip(sizes[:-1], sizes[1:], strict=True)
     layers = tuple(heads.Dense(*(rng.normal(size=s).astype(np.float32) for s in ((d, u), (u,)))) for d, u in pairs)
-    head, seen = heads.Head(kind="mlp", layers=layers, note=""), rng.normal(size=(9, 4)).astype(np.float32)
-    cooled = calibrate.cooled(head, 1.7)
-    assert np.allclose(heads.logits(cooled, seen), heads.logits(head, seen) / 1.7, rtol=1e-6, atol=1e-6)
-    assert cooled.layers[-1].kernel.dtype == cooled.layers[-1].bias.dtype == np.float32
+    seen = rng.normal(size=(9, 4)).astype(np.float32)
+    cooled = calibrate.cooled(layers, 1.7)
+    assert np.allclose(dense.forward(cooled, seen), dense.forward(layers, seen) / 1.7, rtol=1e-6, atol=1e-6)
+    assert cooled[-1].kernel.dtype == cooled[-1].bias.dtype == np.float32

@@ -18,7 +18,7 @@ _PARAMETERS = {
     "efficientnet_v2_b0": (6.0, 1280),
 }
 # Of a side: the margin of a picture that is varied afterwards.
-MARGIN = 1.3
+MARGIN = 1.5
 # Weights of a checkpoint: the network, two moments of Adam, and the best so far; and the file that is written before the old one goes.
 _CHECKPOINT = 8
 # model.keras, model.onnx, and both again in the folder that becomes the bundle.
