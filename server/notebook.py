@@ -32,7 +32,7 @@ MOST_WAITING, EACH = 64 << 20, 512
 # Between tries of storage that does not answer; each try is three, of five seconds at most.
 PAUSES_S = (0.0, 1.0, 4.0, 16.0)
 # How long the end of the process waits for what is still to be written.
-CLOSE_S = 5.0
+CLOSE_S = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import resource
+import socket
 import subprocess
 import sys
 import threading
@@ -399,6 +400,19 @@ def test_storage_that_was_away_gets_it_later(s3, monkeypatch):
         time.sleep(0.01)
     bucket.close()
     assert (counts, len(keys(s3, "later/"))) == (["kept"], 1)
+
+
+def test_storage_that_hangs_keeps_nobody_waiting(start, tiny, jpeg, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{deaf.getsockname()[1]}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+            monkeypatch.setenv(name, "test")
+        with start(tiny, feedback="s3://photos/deaf", unready_ms=0) as server:
+            for _ in range(20):
+                answer = requests.post(f"{server.url}/feedback", json=said(tiny, jpeg), timeout=3)
+                assert answer.status_code == 200
+            assert requests.post(f"{server.url}/classify", files={"image": ("a", jpeg)}, timeout=3).ok
+        assert server.log.read_text().count("is dropped: the server ends") == 20
 
 
 def test_queue_is_bounded_and_says_so_at_once(monkeypatch):

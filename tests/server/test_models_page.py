@@ -184,7 +184,8 @@ def test_embedded_default_shows_its_training_and_links_its_report(serving):
         text = client.get("/models", headers=BROWSER).text
         (link,) = re.findall(r'href="(/models/[^"]*)"', text)
         report = client.get(link)
-    assert all(words in text for words in ("mobilenet", "39600", "data sha256", "keras 3"))
+    training = store.read_manifest(EMBEDDED[0].parent).training
+    assert all(words in text for words in (training.backbone, str(training.photos), "data sha256", "keras 3"))
     assert (report.status_code, "Confusion" in report.text) == (200, True)
 
 

@@ -240,8 +240,8 @@ def test_every_documented_answer_is_given(apps, tiny, number, jpeg, route, statu
 
 
 @pytest.fixture(scope="module")
-def schema(serving, tiny, boxes):
-    with serving(tiny, boxes) as app:
+def schema(serving, tiny, boxes, tmp_path_factory):
+    with serving(tiny, boxes, feedback=str(tmp_path_factory.mktemp("odd"))) as app:
         yield schemathesis.openapi.from_wsgi("/openapi.json", app)
 
 
