@@ -8,7 +8,7 @@ BUNDLES ?=
 LISTEN ?= 127.0.0.1:5000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-jax soak check bench bench-peers peers-kserve bench-serving bench-fronts bench-xml bench-training bundles browser lock format clean
+.PHONY: help setup serve test test-jax soak check bench bench-peers peers-kserve bench-serving bench-fronts bench-xml bench-training bundles samples browser lock format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,7 +61,11 @@ bench-training: setup ## train classifiers and measure seconds, accuracy and wha
 
 bundles: setup ## draw the pictures and train the embedded default again
 	$(BIN)/python -m training.default
+	$(BIN)/python -m training.tryouts
 	[ -z "$$IMAGO_DATA" ] || $(BIN)/python -m bench.pieces server/bundles/pieces-???????? --report
+
+samples: setup ## draw the pictures that the page offers for trying again (a part of make bundles)
+	$(BIN)/python -m training.tryouts
 
 browser: ## install Debian's Chromium for the browser tests (as root)
 	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -qq --no-install-recommends -y chromium >/dev/null; }

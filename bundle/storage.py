@@ -125,6 +125,10 @@ def write(s3: Any, target: Place, path: Path) -> None:
     again(target, step)
 
 
+def put(s3: Any, target: Place, data: bytes) -> None:
+    again(target, lambda: s3.put_object(Bucket=target.bucket, Key=target.key, Body=data))
+
+
 def again(where: Place, step: Callable[[], Anything]) -> Anything:
     """Tries a step again while the storage does not answer. Raises Unreachable, or BundleError for an answer that will stay."""
     from botocore.exceptions import BotoCoreError, ClientError

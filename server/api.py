@@ -42,6 +42,15 @@ _PICTURES = {
 }
 _UNKNOWN = {404: ("unknown-model",)}
 _BODIES = {"multipart/form-data": "Form", "image/*": "", "application/octet-stream": "", JSON: "Picture"}
+_FEEDBACK = {
+    400: ("bad-request",),
+    404: ("unknown-model", "not-found"),
+    413: ("too-large", "too-many-pixels"),
+    415: ("not-a-picture", "unsupported-content-type"),
+    422: ("bad-picture",),
+    503: ("not-ready", "not-kept"),
+    504: ("expired",),
+}
 _LIST = {503: ("not-ready",), 504: ("expired",)}
 _LOOK = {**_UNKNOWN, **_LIST}
 _RELOAD = {403: ("forbidden",), **_UNKNOWN, 409: ("version-refused",), 503: ("not-ready",)}
@@ -155,6 +164,31 @@ _ROUTES: tuple[Route, ...] = (
     _post("/models/{name}/classify", OWN, "The labels, by the model of that name", **_LABELS),
     _post("/convert", OWN, "The XML of one or many pictures, by the first model that makes some", **_XML),
     _post("/models/{name}/convert", OWN, "The XML, by the model of that name", **_XML),
+    Route(
+        method="GET",
+        path="/models",
+        tag=OWN,
+        summary="What is served: labels, figures, golden pictures, training; a page for a browser",
+        good={JSON: "Models", "text/html": ""},
+        errors=_LIST,
+    ),
+    Route(
+        method="GET",
+        path="/models/{name}/report",
+        tag=OWN,
+        summary="The report of the model's training, where it stands beside the bundle",
+        good={"text/html": ""},
+        errors={404: ("unknown-model", "not-found"), 503: ("not-ready",)},
+    ),
+    Route(
+        method="POST",
+        path="/feedback",
+        tag=OWN,
+        summary="What a person says to an answer of a model that classifies; where the operator keeps it",
+        bodies={JSON: "Feedback"},
+        good={JSON: "Taken"},
+        errors=_FEEDBACK,
+    ),
     Route(
         method="GET",
         path="/",

@@ -6,7 +6,24 @@ from typing import Any
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
-from server import admin, convert, form, health, openapi, operation, plain, routes, sagemaker, sources, trace, v1, v2
+from server import (
+    admin,
+    catalog,
+    convert,
+    feedback,
+    form,
+    health,
+    openapi,
+    operation,
+    plain,
+    routes,
+    sagemaker,
+    samples,
+    sources,
+    trace,
+    v1,
+    v2,
+)
 from server.config import Config
 from server.errors import failure, shape
 from server.models import Models
@@ -30,10 +47,12 @@ def create_app(config: Config, models: Models) -> Flask:
     app.url_map.merge_slashes = False  # two slashes are another path, and no redirect
     app.extensions["imago"] = models
     sources.install(app, config)
-    for room in (form, routes, convert, health, admin, v1, v2, sagemaker, openapi):
+    for room in (form, routes, convert, feedback, catalog, health, admin, v1, v2, sagemaker, openapi):
         app.register_blueprint(room.blueprint)
     app.before_request(_begin)
     operation.install(app, config, models)
+    feedback.install(app, config)
+    samples.install(app, models)
     app.after_request(_end)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _error)
@@ -48,7 +67,8 @@ def _begin() -> None:
 
 def _end(response: Response) -> Response:
     response.headers["X-Request-ID"] = request.environ["imago.request_id"]
-    response.headers.update(HEADERS)
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)  # a training report has a stricter policy of its own
     return response
 
 
@@ -84,7 +104,9 @@ def _answer(body: dict[str, Any]) -> Response:
     g.code = body["code"]  # for the log and the metrics
     if request.path == "/" and request.method == "POST" and form.wants_html():
         return form.error_page(body)
-    if plain.speaks(request.path):
+    if catalog.is_page():
+        response = catalog.error_page(body)
+    elif plain.speaks(request.path):
         response = plain.answer(body)
     else:
         response = jsonify(body)

@@ -24,9 +24,10 @@ def serve(**flags: Any) -> None:
     The first --bundle also answers at /classify; without any, the embedded default is served.
     """
     chosen = config.read(**flags)
-    from server import keys, models, spans, worker
+    from server import keys, models, notebook, spans, worker
 
     models.check(chosen.bundles)
     keys.Keys(chosen)
     spans.check(chosen.otlp)
+    notebook.check(chosen.feedback)
     worker.run(chosen)

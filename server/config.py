@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from bundle import store
+from bundle import pull, storage, store
 from bundle.engine import Choice, cores
-from bundle.errors import ImagoError
+from bundle.errors import BundleError, ImagoError
 from server import allow
 from server.logs import Form
 
@@ -75,6 +75,14 @@ class Config(BaseSettings):
         (), description="buckets that pictures may be read from, separated by commas; none: no bucket"
     )
 
+    feedback: str = Field(
+        "",
+        description="where what people say to answers is kept, a directory or s3://BUCKET/FOLDER; none: it is not taken",
+    )
+    feedback_pictures: bool = Field(
+        False, description="whether the pictures that people said something to are kept too: true or false"
+    )
+
     log: Form = Field("auto", description="a line of the log: json, text, or auto: text on a terminal, else json")
     api_keys: Path | None = Field(
         None, description="file of keys, one a line, that open everything but health; none: open"
@@ -101,6 +109,16 @@ class Config(BaseSettings):
         for entry in value:
             if not allow.entry(entry):
                 raise ValueError(f"{entry!r} is no host name, and no http://HOST:PORT")
+        return value
+
+    @field_validator("feedback")
+    @classmethod
+    def _kept(cls, value: str) -> str:
+        if pull.remote(value):
+            try:
+                storage.place(value)
+            except BundleError as error:
+                raise ValueError(str(error)) from None
         return value
 
     @field_validator("listen")

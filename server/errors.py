@@ -71,6 +71,12 @@ class UnknownModel(ImagoError):
     code = "unknown-model"
 
 
+class NotFound(ImagoError):
+    """Something that may be at this address, and is not on this server."""
+
+    code = "not-found"
+
+
 class UrlNotAllowed(ImagoError):
     """A picture's address on a host, or at an address, that this server does not fetch from."""
 
@@ -101,6 +107,12 @@ class VersionRefused(ImagoError):
     code = "version-refused"
 
 
+class NotKept(ImagoError):
+    """Feedback that there is no room for now."""
+
+    code = "not-kept"
+
+
 class NotReady(ImagoError):
     """Models are still loading, or the server is going down."""
 
@@ -116,6 +128,7 @@ STATUS: dict[type[Exception], int] = {
     BucketNotAllowed: 403,
     UrlNotAllowed: 403,
     UnknownModel: 404,
+    NotFound: 404,
     NotAcceptable: 406,
     TooSlow: 408,
     VersionRefused: 409,
@@ -128,6 +141,7 @@ STATUS: dict[type[Exception], int] = {
     HeadTooLarge: 431,
     domain.Busy: 503,
     NotReady: 503,
+    NotKept: 503,
     domain.Expired: 504,
     FetchTooSlow: 504,
 }

@@ -20,6 +20,8 @@ SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 # Why a request was turned away: the loop had no room, a model's queue was full, its deadline passed, it came in too slowly.
 SHED = ("loop", "queue", "expired", "slow")
+# Written where it is to be, or given up.
+FEEDBACK = ("kept", "dropped")
 
 
 @blueprint.get("/metrics")
@@ -49,6 +51,8 @@ class Metrics:
         }
         shed = Counter("imago_shed", "requests turned away, by reason", ["reason"], registry=to)
         self._shed = {reason: shed.labels(reason) for reason in SHED}
+        feedback = Counter("imago_feedback", "what people said to answers, by outcome", ["outcome"], registry=to)
+        self._feedback = {outcome: feedback.labels(outcome) for outcome in FEEDBACK}
         self.in_flight = Gauge("imago_in_flight", "requests in the application's hands", registry=to)
         self.connections = Gauge("imago_connections", "open connections", registry=to)
         self._counters: dict[tuple[str, str, int], Counter] = {}
@@ -70,6 +74,9 @@ class Metrics:
 
     def shed(self, reason: str) -> None:
         self._shed[reason].inc()
+
+    def said(self, outcome: str) -> None:
+        self._feedback[outcome].inc()
 
     def _observe(self, histogram: Histogram, name: str, label: str, values: list[float]) -> None:
         for value in values:

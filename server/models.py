@@ -4,7 +4,8 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class Served:
     pool: Pool
     found: pull.Found
     version: states.Version
+    since: datetime = field(default_factory=lambda: datetime.now(UTC))  # loaded and checked
 
     def __post_init__(self) -> None:
         weakref.finalize(self, _end, self.pool, self.version).atexit = False

@@ -1,6 +1,7 @@
 """What is done around every request: who may, what it cost, its line in the log."""
 
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -65,6 +66,7 @@ class Operation:
         self._rules = {rule.rule for rule in app.url_map.iter_rules() if not rule.arguments}
         self._keys = Keys(config)
         self._origins = config.cors_origins
+        self.at_end: list[Callable[[], None]] = []
 
     # ---- a request in a thread ---------------------------------------------------------------
 
@@ -162,6 +164,8 @@ class Operation:
 
     def close(self) -> None:
         """Writes down what is noted, at the end of the process."""
+        for last in self.at_end:
+            last()
         self.clerk.write()
         if self._spans:
             self._spans.close()

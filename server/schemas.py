@@ -35,6 +35,31 @@ INSTANCE: Schema = {"anyOf": [B64, _object(("image_bytes",), image_bytes=B64), _
 # Of labels the scores, or a document.
 ROW: Schema = {"anyOf": [_list(NUMBER), TEXT]}
 ABOUT = _object(("name", "datatype", "shape"), name=TEXT, datatype=TEXT, shape=_list(WHOLE))
+# One; or a list where a picture may have several.
+LABELS: Schema = {"anyOf": [TEXT, _list(TEXT)]}
+MODEL = _object(
+    (
+        "name",
+        "id",
+        "kind",
+        "post",
+        "engine",
+        "labels",
+        "preprocess",
+        "metrics",
+        "golden",
+        "training",
+        "since",
+        "report",
+    ),
+    **dict.fromkeys(("name", "id", "kind", "post", "engine", "since"), TEXT),
+    labels=_list(TEXT),
+    preprocess={"type": "object"},
+    metrics={"type": "object", "additionalProperties": NUMBER},
+    golden=_object(("pictures", "warnings"), pictures=WHOLE, warnings=_list(TEXT)),
+    training={"type": ["object", "null"]},
+    report={"type": ["string", "null"]},
+)
 
 SCHEMAS: dict[str, Schema] = {
     "Problem": _object(
@@ -66,6 +91,15 @@ SCHEMAS: dict[str, Schema] = {
         "oneOf": [{"required": DOCUMENT["required"]}, {"required": ["results"]}],
     },
     "Either": {"anyOf": [_ref("Answer"), _ref("Converted")]},
+    "Models": _object(("models",), models=_list(MODEL)),
+    "Feedback": _object(
+        ("request_id", "sha256", "model", "id", "answer", "label", "right"),
+        **{"request_id": TEXT, "sha256": TEXT, "model": TEXT, "id": TEXT, "right": FLAG},
+        answer=LABELS,
+        label={"anyOf": [*LABELS["anyOf"], {"type": "null"}]},
+        picture={**TEXT, "contentEncoding": "base64"},
+    ),
+    "Taken": _object(("taken", "request_id"), taken=FLAG, request_id=TEXT),
     "Picture": {
         "oneOf": [
             _object(("image",), image={**TEXT, "contentEncoding": "base64"}),

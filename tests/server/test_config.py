@@ -41,6 +41,8 @@ DEFAULTS = {
     "url_allow": (),
     "s3_allow": (),
     "otlp": "",
+    "feedback": "",
+    "feedback_pictures": False,
 }
 
 # Knob -> another value, as text.
@@ -72,6 +74,8 @@ OTHERS = {
     "url_allow": ("a.example,http://b:80", ("a.example", "http://b:80")),
     "s3_allow": ("a,b", ("a", "b")),
     "otlp": ("http://a:4318", "http://a:4318"),
+    "feedback": ("s3://bucket/said", "s3://bucket/said"),
+    "feedback_pictures": ("true", True),
 }
 
 BAD = [
@@ -94,6 +98,9 @@ BAD = [
     ("watch_s", "-1", "Input should be greater than or equal to 0"),
     ("url_allow", "a,b c", "'b c' is no host name, and no http://HOST:PORT"),
     ("drain_s", "", "Input should be a valid integer, unable to parse string as an integer"),
+    ("feedback", "s3://", "s3://: wanted s3://BUCKET/FOLDER, with plain names"),
+    ("feedback", "s3://b/../c", "s3://b/../c: wanted s3://BUCKET/FOLDER, with plain names"),
+    ("feedback_pictures", "often", "Input should be a valid boolean, unable to interpret input"),
     ("log", "xml", "Input should be 'auto', 'json' or 'text'"),
     *(
         ("cors_origins", bad, f"{bad.split(',')[-1]!r} is no origin; wanted scheme://host")

@@ -62,7 +62,7 @@ def test_metrics_are_there_while_the_models_load(tiny):
 def test_every_metric_of_the_readme_is_there(fresh, jpeg):
     fresh.post("/classify", data=jpeg, **JPEG)
     names = {re.sub(r"_(bucket|sum|count)$", "", name) for name, _ in samples(fresh.get("/metrics").text)}
-    assert len(NAMES) == 11
+    assert len(NAMES) == 12
     assert set(NAMES) == {name for name in names if name.startswith("imago_")}
 
 

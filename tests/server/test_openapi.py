@@ -1,11 +1,14 @@
 """The description of the routes: valid, whole, true to what the server answers, and shown without anything from elsewhere."""
 
 import base64
+import hashlib
 import re
+import shutil
 import struct
 import time
 import zlib
 from html import unescape
+from pathlib import Path
 
 import hypothesis
 import numpy as np
@@ -15,6 +18,7 @@ from hypothesis import strategies
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
+from bundle import store
 from server.api import ROUTES, V1, V2
 from server.app import create_app
 from server.config import read
@@ -117,8 +121,18 @@ def apps(serving, tiny, boxes, tmp_path_factory):
         "operated loading": create_app(operated, Models(operated)),
     }
     nobody = "http://127.0.0.1:9"
+    said = tmp_path_factory.mktemp("said")
+    taking = {"feedback": str(said), "feedback_pictures": True}
+    listening = read(bundle=both, **taking)
+    fresh["listening loading"] = create_app(listening, Models(listening))
+    reported = Path(shutil.copytree(tiny, tmp_path_factory.mktemp("reported") / tiny.name))
+    report = reported.with_name(f"{reported.name}.report") / "index.html"
+    report.parent.mkdir()
+    report.write_text("<p>report")
     with (
-        serving(*both, max_body_mb=1, url_allow=nobody) as good,
+        serving(*both, max_body_mb=1, url_allow=nobody, **taking) as good,
+        serving(*both, feedback=str(said / "gone")) as full,
+        serving(reported) as with_report,
         serving(*both, queue=1) as busy,
         serving(tiny) as dead,
         serving(tiny, max_body_mb=1, admin_keys=keys) as own,
@@ -130,7 +144,17 @@ def apps(serving, tiny, boxes, tmp_path_factory):
             pool = busy.extensions["imago"].get(name).pool
             pool.close()
             pool._queue.put_nowait(Job(np.zeros(1), 0.0))
-        yield {"good": good, "busy": busy, "dead": dead, "operated": own, "labels": labels, "xml": xml, **fresh}
+        yield {
+            "good": good,
+            "busy": busy,
+            "dead": dead,
+            "operated": own,
+            "labels": labels,
+            "xml": xml,
+            "full": full,
+            "reported": with_report,
+            **fresh,
+        }
 
 
 NAMED = {
@@ -140,7 +164,20 @@ NAMED = {
 }
 
 
-def body(route, picture, code):
+def said(directory, picture, code):
+    """A person's word on an answer of `tiny`; where it cannot be kept no picture comes along."""
+    about = {"request_id": "r", "model": "cats" if code == "unknown-model" else "tiny", "right": True}
+    labels = dict.fromkeys(("answer", "label"), "red")
+    proof = {"sha256": hashlib.sha256(picture).hexdigest(), "id": store.read_manifest(directory).id}
+    return {
+        **about,
+        **labels,
+        **proof,
+        **({} if code == "not-kept" else {"picture": base64.b64encode(picture).decode()}),
+    }
+
+
+def body(route, picture, code, directory):
     """A good one with this picture in it, or one that is wrong as the code says."""
     if code in ("bad-request", "too-large"):
         return {"data": b"[" * ((1 << 20) + 1) if code == "too-large" else b"[", "content_type": "application/json"}
@@ -149,14 +186,27 @@ def body(route, picture, code):
     if code in NAMED:
         return {"json": NAMED[code]}
     text = base64.b64encode(picture).decode()
-    if route.tag == V1:
-        return {"json": {"instances": [{"b64": text}]}}
-    if route.tag == V2:
-        return {"json": {"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": [text]}]}}
-    return {"data": picture, "content_type": "image/jpeg"}
+    contents = {
+        V1: {"instances": [{"b64": text}]},
+        V2: {"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": [text]}]},
+        "/feedback": said(directory, picture, code),
+    }
+    content = contents.get(route.tag) or contents.get(route.path)
+    return {"json": content} if content else {"data": picture, "content_type": "image/jpeg"}
+
+
+# Path, and status or code.
+SPECIAL = {
+    ("/feedback", "not-found"): "labels",
+    ("/feedback", "not-ready"): "listening loading",
+    ("/feedback", "not-kept"): "full",
+    ("/models/{name}/report", 200): "reported",
+}
 
 
 def state(route, status, code):
+    if special := SPECIAL.get((route.path, code if route.path == "/feedback" else status)):
+        return special
     if route.path.endswith(("/reload", "/load")) and code not in ("forbidden", "unauthorized"):
         return "operated loading" if status == 503 else "operated"
     if code == "unknown-model" and route.path in ("/classify", "/convert"):
@@ -174,7 +224,7 @@ def test_every_documented_answer_is_given(apps, tiny, number, jpeg, route, statu
     there = "boxes" if route.path.endswith("/convert") else "tiny"
     path = route.path.format(name="cats" if code == "unknown-model" else there, number=number(tiny), label="stable")
     picture = {**PICTURES, "bad-picture": jpeg[:200]}.get(code, jpeg)
-    more = body(route, picture, code) if route.method == "POST" else {}
+    more = body(route, picture, code, tiny) if route.method == "POST" else {}
     environ = {"imago.start": time.monotonic() - (3600 if code == "expired" else 0)}
     headers = {"Origin": "http://elsewhere.example"} if code == "cross-origin" else {}
     if code == "not-acceptable":
@@ -190,8 +240,8 @@ def test_every_documented_answer_is_given(apps, tiny, number, jpeg, route, statu
 
 
 @pytest.fixture(scope="module")
-def schema(serving, tiny, boxes):
-    with serving(tiny, boxes) as app:
+def schema(serving, tiny, boxes, tmp_path_factory):
+    with serving(tiny, boxes, feedback=str(tmp_path_factory.mktemp("odd"))) as app:
         yield schemathesis.openapi.from_wsgi("/openapi.json", app)
 
 

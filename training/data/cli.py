@@ -46,6 +46,18 @@ def sheets(folder: Path, count: int, size: int, seed: int) -> None:
 
 
 @data.command()
+@click.argument("source")
+@click.argument("list", type=a_path)
+@click.option("--model", required=True, help="Of this model; its labels are the list's.")
+def feedback(source: str, list: Path, model: str) -> None:
+    """Puts what people said to a server's answers into LIST, for `imago train classifier LIST`. SOURCE is what its --feedback names."""
+    from training.data.feedback import gather
+
+    kept, unknown = gather(source, list, model)
+    click.echo(f"{list}: {kept} pictures with labels; {unknown} left out that have none of the labels")
+
+
+@data.command()
 @click.option("--clear", is_flag=True, help="Remove everything in it.")
 @click.option("--cache", type=a_path, help="Where it is.  [default: ~/.cache/imago]")
 def cache(clear: bool, cache: Path | None) -> None:
