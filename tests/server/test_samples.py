@@ -65,7 +65,7 @@ def test_nothing_is_offered_while_the_models_load(loading):
 @needs_default
 def test_make_step_draws_the_same_pictures_again(tmp_path):
     pytest.importorskip("resvg_py", reason="of the train extra")
-    from training import samples as drawn
+    from training import tryouts as drawn
 
     drawn.write(tmp_path)
     for path in (samples.PACKAGE / "static" / "samples").iterdir():
