@@ -26,7 +26,7 @@ function questions(box, shot, labels, keeps) {
   const answered = answers(shot);
   const button = (text, onclick) => node("button", { type: "button", className: "button plain", onclick }, text);
   const no = () => {
-    no.done ||= box.append(...(several ? boxes(labels, answered, tell) : choice(labels, tell)));
+    no.done ||= box.append(...(several ? boxes(labels, answered, tell) : choice(labels.filter((label) => label !== answered), tell)));
     no.done = true;
     box.querySelector("select, input").focus();
   };

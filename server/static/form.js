@@ -174,6 +174,7 @@ document.addEventListener("paste", (event) => add(event.clipboardData.files));
 
 // The whole page takes a drop; a picture let go beside the frame should not open in its place.
 const over = (event, is) => {
+  if (event.dataTransfer && !event.dataTransfer.types.includes("Files")) return; // words, for a field
   event.preventDefault();
   by("drop").classList.toggle("over", is);
 };
