@@ -1,5 +1,5 @@
 // "Was this right?", where the server keeps what people say.
-import { node } from "./view.js";
+import { button, node } from "./view.js";
 
 const KEEPS = {
   labels: "Kept on the server: the picture's fingerprint, the answer and what you say.",
@@ -24,7 +24,6 @@ function questions(box, shot, labels, keeps) {
   };
   const several = shot.answer.predictions[0].present !== undefined;
   const answered = answers(shot);
-  const button = (text, onclick) => node("button", { type: "button", className: "button plain", onclick }, text);
   const no = () => {
     no.done ||= box.append(...(several ? boxes(labels, answered, tell) : choice(labels.filter((label) => label !== answered), tell)));
     no.done = true;
@@ -37,19 +36,21 @@ const answers = ({ answer: { predictions } }) =>
   predictions[0].present === undefined ? predictions[0].label : predictions.filter((row) => row.present).map((row) => row.label);
 
 function choice(labels, tell) {
-  const select = node("select", { aria: { "aria-label": "The right label" } }, ...labels.map((label) => node("option", { value: label }, label)), node("option", { value: "" }, "None of these"));
+  const options = labels.map((label) => node("option", { value: label }, label));
+  const select = node("select", { aria: { "aria-label": "The right label" } }, ...options, node("option", {}, "None of these"));
   select.lastChild.dataset.none = "1";
   const send = () => tell(false, select.selectedOptions[0].dataset.none ? null : select.value);
-  return [node("p", { className: "tools" }, select, node("button", { type: "button", className: "button", onclick: send }, "Send"))];
+  return [node("p", { className: "tools" }, select, button("Send", send, ""))];
 }
 
 function boxes(labels, answered, tell) {
-  const ticks = labels.map((label) => node("label", {}, node("input", { type: "checkbox", value: label, checked: answered.includes(label) }), ` ${label}`));
+  const tick = (label) => node("input", { type: "checkbox", value: label, checked: answered.includes(label) });
+  const ticks = labels.map((label) => node("label", {}, tick(label), ` ${label}`));
   const send = () => {
     const said = ticks.map((one) => one.firstChild).filter((one) => one.checked).map((one) => one.value);
     tell(false, said.length ? said : null);
   };
-  return [node("div", { className: "ticks" }, ...ticks), node("p", { className: "tools" }, node("button", { type: "button", className: "button", onclick: send }, "Send"))];
+  return [node("div", { className: "ticks" }, ...ticks), node("p", { className: "tools" }, button("Send", send, ""))];
 }
 
 async function told(shot, keeps, right, label) {

@@ -1,5 +1,5 @@
 // The page works without this; with it pictures can be dropped, pasted and taken, and are answered without a new page.
-import { caption, node, render } from "./view.js";
+import { button, caption, node, render } from "./view.js";
 
 const by = (id) => document.getElementById(id);
 const [form, input, camera, chooser, stage, strip, say] = ["form", "image", "camera", "model", "stage", "strip", "say"].map(by);
@@ -29,7 +29,7 @@ function show(shot) {
 function other({ state, model, file }) {
   const { name } = chosen();
   if (name === model.name || !["answer", "problem"].includes(state)) return [];
-  return [node("p", { className: "other" }, node("button", { type: "button", className: "button plain", onclick: () => add([file]) }, `Ask ${name} too`))];
+  return [node("p", { className: "other" }, button(`Ask ${name} too`, () => add([file])))];
 }
 
 function list() {
@@ -182,9 +182,9 @@ for (const name of ["dragenter", "dragover"]) document.addEventListener(name, (e
 document.addEventListener("dragleave", (event) => over(event, event.relatedTarget !== null));
 document.addEventListener("drop", (event) => { over(event, false); add(event.dataTransfer.files); });
 
-for (const button of document.querySelectorAll("#samples button")) {
-  button.addEventListener("click", async () => {
-    const blob = await (await fetch(button.dataset.url)).blob();
-    add([new File([blob], button.firstChild.alt, { type: blob.type })]);
+for (const sample of document.querySelectorAll("#samples button")) {
+  sample.addEventListener("click", async () => {
+    const blob = await (await fetch(sample.dataset.url)).blob();
+    add([new File([blob], sample.firstChild.alt, { type: blob.type })]);
   });
 }

@@ -12,6 +12,9 @@ export function node(tag, properties = {}, ...children) {
   return made;
 }
 
+/** `kind` is empty for the one that leads on. */
+export const button = (text, onclick, kind = "plain") => node("button", { type: "button", className: `button ${kind}`, onclick }, text);
+
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 const bestOf = (rows) => {
   if (rows[0].present === undefined) return rows[0].label;
@@ -29,7 +32,10 @@ function words({ code }) {
 export function caption({ state, answer, problem }) {
   if (state === "problem") return `✕ ${words(problem).title}`;
   if (state !== "answer") return { waiting: "Waits", sending: "Sending", looking: "Looking", cancelled: "Cancelled" }[state];
-  if (answer.predictions) return [bestOf(answer.predictions), answer.predictions[0].present === undefined && percent(answer.predictions[0].probability)].filter(Boolean).join(" ");
+  if (answer.predictions) {
+    const [{ present, probability }] = answer.predictions;
+    return bestOf(answer.predictions) + (present === undefined ? ` ${percent(probability)}` : "");
+  }
   return answer.sure ? "✓ Sure" : "? Unsure";
 }
 
@@ -48,7 +54,6 @@ export function render(shot, does) {
 }
 
 const best = (text, more) => node("h2", { className: "best", tabIndex: -1 }, text, more && " ", more && node("span", {}, more));
-const button = (text, onclick) => node("button", { type: "button", className: "button plain", onclick }, text);
 
 function picture({ file, url }) {
   const seen = node("img", { src: url, alt: file.name });
@@ -103,10 +108,14 @@ function convert(main, shot, _does, article) {
   const svg = found?.documentElement.namespaceURI === "http://www.w3.org/2000/svg";
   article.classList.toggle("unsure", !sure);
   main.append(best(sure ? "Sure" : "Unsure"));
-  if (!sure) main.append(node("p", { className: "note" }, "The picture may be none of the kind that this model knows. Look at the answer before you use it."));
-  if (!valid) main.append(node("p", { className: "note" }, "The XML is not valid by the model's own schema."));
+  const note = (text) => main.append(node("p", { className: "note" }, text));
+  if (!sure) note("The picture may be none of the kind that this model knows. Look at the answer before you use it.");
+  if (!valid) note("The XML is not valid by the model's own schema.");
   if (svg) lay(shot, found);
-  else if (found) article.querySelector(".side").append(node("div", { className: "tree", aria: { role: "group", "aria-label": "The XML as a tree" } }, tree(found.documentElement)));
+  else if (found) {
+    const aria = { role: "group", "aria-label": "The XML as a tree" };
+    article.querySelector(".side").append(node("div", { className: "tree", aria }, tree(found.documentElement)));
+  }
   main.append(tools(shot, svg), code(xml));
 }
 

@@ -40,7 +40,9 @@ export function tree(root) {
   const grow = (element, depth) => {
     left -= 1;
     const says = [node("span", { className: "x-name" }, element.nodeName)];
-    for (const { name, value } of element.attributes) says.push(node("span", { className: "x-attribute" }, ` ${name} `), node("span", { className: "x-value" }, value));
+    for (const { name, value } of element.attributes) {
+      says.push(node("span", { className: "x-attribute" }, ` ${name} `), node("span", { className: "x-value" }, value));
+    }
     const texts = [...element.childNodes].filter((one) => one.nodeType === Node.TEXT_NODE && one.data.trim());
     says.push(...texts.map((one) => ` ${one.data.trim()}`));
     if (!element.children.length) return node("div", { className: "leaf" }, ...says);
