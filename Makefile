@@ -8,7 +8,7 @@ BUNDLES ?=
 LISTEN ?= 127.0.0.1:5000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-jax soak check bench bench-peers peers-kserve bench-serving bench-fronts bench-xml bench-training bundles samples browser lock format clean
+.PHONY: help setup serve test test-jax soak check bench bench-peers peers-kserve bench-serving bench-fronts bench-xml bench-training bundles samples browser screenshots lock format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ samples: setup ## draw the pictures that the page offers for trying again (a par
 
 browser: ## install Debian's Chromium for the browser tests (as root)
 	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -qq --no-install-recommends -y chromium >/dev/null; }
+
+screenshots: setup ## the page in every state, both themes and three widths, into FOLDER (screenshots; BUNDLES="DIR ..." for yours)
+	$(BIN)/python -m bench.screenshots $(or $(FOLDER),screenshots) $(BUNDLES)
 
 lock: $(UV) ## write uv.lock anew from pyproject.toml
 	UV_SYSTEM_CERTS=1 $(UV) lock

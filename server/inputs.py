@@ -25,6 +25,15 @@ def pictures(request: Request) -> list[bytes]:
     raise UnsupportedContent(f"a body of type {kind or 'none'} is not read here; {HOW}")
 
 
+def field(request: Request, name: str) -> str:
+    """What a form says beside its pictures; empty where it says nothing, or where the body is no form. Raises as `pictures`."""
+    if request.mimetype != "multipart/form-data":
+        return ""
+    parts = multipart.parts(body(request), request.mimetype_params.get("boundary", ""))
+    said = (part.data for part in parts if part.name == name.encode() and not part.is_file)
+    return next(said, b"").decode("utf-8", "replace")
+
+
 def top(request: Request) -> int:
     """How many labels the client wants. Raises BadRequest."""
     return _number(request, "top", 5, (1, 1000))

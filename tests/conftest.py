@@ -542,6 +542,61 @@ def knock():
     return run
 
 
+# ---- browsers ------------------------------------------------------------------------------
+
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Debian's, driven by Playwright."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not path:
+        pytest.skip("no chromium here; as root: make browser")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(chromium):
+    """(url, **options of a browser's context) -> the page there. At the end it must have asked no other host, opened no alert, and
+    broken neither its Content-Security-Policy nor its script."""
+    pages, strangers, wrongs = [], [], []
+
+    def seen(url, own):
+        if not url.startswith((own, "blob:", "data:", "about:")):
+            strangers.append(url)
+
+    def run(url, **options):
+        page = chromium.new_context(**options).new_page()
+        page.set_default_timeout(10_000)
+        page.strangers, page.wrongs, page.alerts = strangers, wrongs, []
+        own = url if url.startswith("http") else "http://127.0.0.1"
+        page.on("request", lambda request: seen(request.url, "/".join(own.split("/")[:3])))
+        page.on("console", lambda told: wrongs.append(told.text) if "Content Security" in told.text else None)
+        page.on("pageerror", lambda error: wrongs.append(str(error)))
+        page.on("dialog", lambda dialog: (page.alerts.append(dialog.message), dialog.dismiss()))
+        page.goto(url)
+        pages.append(page)
+        return page
+
+    yield run
+    alerts = [alert for page in pages for alert in page.alerts]
+    for page in pages:
+        page.context.close()
+    assert strangers == wrongs == alerts == []
+
+
 @pytest.fixture
 def free_port():
     return _free_port()

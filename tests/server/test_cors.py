@@ -142,5 +142,5 @@ def test_answers_and_errors_are_kept_by_nobody(post, client):
 
 
 def test_static_files_are_kept_and_asked_about(client):
-    with client.get("/static/form.css") as answer:
+    with client.get("/static/page.css") as answer:
         assert (answer.headers["Cache-Control"], "ETag" in answer.headers) == ("no-cache", True)

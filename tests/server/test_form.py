@@ -36,12 +36,21 @@ def test_program_is_told_that_the_engine_is_stuck(serving, tiny):
 def test_page_has_the_form_and_the_models_name(client):
     page = client.get("/", headers=BROWSER)
     assert (page.status_code, page.mimetype) == (200, "text/html")
-    assert '<form id="form" method="post" action="/" enctype="multipart/form-data">' in page.text
+    assert '<form id="form" method="post" action="/" enctype="multipart/form-data" data-most="32">' in page.text
     assert "tiny" in page.text
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("form.css", "text/css"), ("form.js", "text/javascript"), ("icon.svg", "image/svg+xml")]
+    ("name", "kind"),
+    [
+        ("page.css", "text/css"),
+        ("form.css", "text/css"),
+        ("form.js", "text/javascript"),
+        ("view.js", "text/javascript"),
+        ("xml.js", "text/javascript"),
+        ("feedback.js", "text/javascript"),
+        ("icon.svg", "image/svg+xml"),
+    ],
 )
 def test_what_the_page_loads_is_there(client, name, kind):
     with client.get(f"/static/{name}") as answer:

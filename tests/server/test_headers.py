@@ -6,7 +6,7 @@ import pytest
 
 from server.app import HEADERS
 
-PATHS = ("/", "/healthz", "/readyz", "/version", "/static/form.css", "/classify", "/nowhere")
+PATHS = ("/", "/healthz", "/readyz", "/version", "/static/page.css", "/classify", "/nowhere")
 
 
 @pytest.mark.parametrize("path", PATHS)
