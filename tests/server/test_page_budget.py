@@ -73,7 +73,7 @@ def test_axe_finds_nothing(opened, everything, axe, state, theme, jpeg):
     assert [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found] == []
 
 
-@pytest.mark.parametrize("path", ["/docs"])
+@pytest.mark.parametrize("path", ["/docs", "/models"])
 def test_axe_finds_nothing_on_other_pages(opened, everything, axe, path):
     page = opened(everything + path)
     page.evaluate(axe)
