@@ -31,6 +31,7 @@ WORDS = {
     "fetch-failed": Words("The picture could not be fetched", "Save the picture and drop the file.", again=True),
     "fetch-too-slow": Words("Fetching the picture took too long", "Save the picture and drop the file.", again=True),
     "header-too-large": Words("The browser sent too much around the picture", "Load the page anew."),
+    "not-kept": Words("That could not be kept", "Tell whoever runs the server that it has no room for what people say.", again=True),
     "busy": Words("Everybody is asking at once", "Try again in a moment.", again=True),
     "not-ready": Words("The model is still loading", "Try again in a moment.", again=True),
     "expired": Words("The answer took too long", "There is much to do just now. Try again in a moment.", again=True),

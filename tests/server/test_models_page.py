@@ -18,7 +18,6 @@ from server.catalog import REPORT_POLICY
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"}
 EVIL = '<script>alert("1")</script>'
 EMBEDDED = sorted(Path(__file__).parents[2].glob("server/bundles/*/manifest.json"))
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="module")
@@ -257,19 +256,6 @@ def test_real_server_gives_page_and_report(start, tiny_copy):
 
 
 @pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM:
-        pytest.skip("no chromium here; as root: make browser")
-    from playwright.sync_api import sync_playwright
-
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=quiet)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
 def running(start, tiny, multi, drawing, tmp_path_factory):
     """A server with a report that would do harm if it could."""
     copy = Path(shutil.copytree(tiny, tmp_path_factory.mktemp("running") / tiny.name))
@@ -285,12 +271,12 @@ def running(start, tiny, multi, drawing, tmp_path_factory):
 
 
 @pytest.fixture
-def opened(browser, running):
+def opened(chromium, running):
     """(path, **of the context) -> a page there, with what it got and complained of."""
     contexts = []
 
     def run(path, **more):
-        contexts.append(browser.new_context(**more))
+        contexts.append(chromium.new_context(**more))
         page = contexts[-1].new_page()
         page.asked, page.complaints = [], []
         page.on("response", lambda response: page.asked.append(response.url))  # what is blocked has none
