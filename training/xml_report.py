@@ -84,7 +84,7 @@ def content(report: Report, progress: Progress) -> dict[str, Any]:
         "pairs": report.pairs,
         "parameters": report.parameters,
         "metrics": report.metrics,
-        "wrong": [str(one.file) for one in report.answers if one.score.wrong],
+        "wrong": [one.file.name for one in report.answers if one.score.wrong],
         "sure": report.sure.model_dump(mode="json"),
         "negatives": report.negatives,
         "encoders": report.encoders,

@@ -110,8 +110,9 @@ def test_two_bundles_are_served_by_name(start, tiny, multi, jpeg):
 
 def test_start_says_what_is_served_and_how_to_try_it(start, tiny):
     with start(tiny, unready_ms=0, log="text") as server:
-        pass  # it may be ready a moment before it has said so
-    text = server.log.read_text()
+        until = time.monotonic() + 10  # it may be ready a moment before it has said so
+        while "in a browser" not in (text := server.log.read_text()) and time.monotonic() < until:
+            time.sleep(0.02)
     assert f"  {tiny.name} on onnxruntime" in text
     assert f"open {server.url} in a browser" in text
 

@@ -66,7 +66,7 @@ def test_report_is_two_files_beside_the_bundle(boxes, pairs, tmp_path, progress)
     assert folder == tmp_path / f"{boxes.name}.report"
     found = json.loads((folder / "report.json").read_text())
     assert found["metrics"]["exact"] == 0
-    assert found["wrong"] == [str(pairs / "page.png")]
+    assert found["wrong"] == ["page.png"]
     assert found["curve"] == progress.curve
     assert sorted(path.name for path in folder.iterdir()) == ["index.html", "report.json"]
 
