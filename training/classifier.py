@@ -122,7 +122,7 @@ def main(run: Run, progress: Progress) -> Result:  # noqa: PLR0915  (a text: one
     answers = Answers(labels=photos.labels, scores=photos.scores, thresholds=thresholds, top_k=run.top_k)
     judged = []
     for name, some in _sets(photos)[1:]:
-        answered = np.stack(list(progress.track(f"judging {name}", features.rows(served, cache, some), len(some))))
+        answered = features.answers(run, onnx, len(photos.labels), some, progress)
         if full:
             network.put(full, layers)
             trained = network.rows(full, cache, some)

@@ -53,6 +53,7 @@ class Extractor:
     digest: str  # of the weights
     width: int  # of a row
     exported: bytes = field(repr=False)  # ONNX: uint8 pixels -> features
+    output: str = "features"  # of `exported`; scores: the whole network, as ONNX Runtime serves it
     kept: Path | None = None  # where `exported` was found
 
     @cached_property
@@ -69,14 +70,18 @@ class Extractor:
     def engine(self) -> Engine:
         """Keras on a GPU; else ONNX Runtime, where a photo's features depend on nothing but the photo."""
         spec = self.run.preprocess
-        if has_gpu():
+        if self._by_keras:
             return keras_any.from_model(self.model, spec, self.width, self.run.backbone)
-        return onnx_cpu.load(self.exported, spec, self.width, output="features")
+        return onnx_cpu.load(self.exported, spec, self.width, output=self.output)
+
+    @property
+    def _by_keras(self) -> bool:
+        return self.output == "features" and has_gpu()
 
     @cached_property
     def key(self) -> str:
         """The same where the same pixels give the same features, to the bit."""
-        engine = "keras" if has_gpu() else "onnxruntime"
+        engine = "keras" if self._by_keras else "onnxruntime"
         return digest_of(
             [self.digest, hashlib.sha256(self.exported).hexdigest(), engine, version(engine), version("pillow")]
         )
@@ -116,6 +121,13 @@ def bank(
         _fill(sees, part, found[start : start + len(part.views)], progress)
         start += len(part.views)
     return found
+
+
+def answers(run: Run, exported: bytes, labels: int, photos: Sequence[Photo], progress: Progress) -> np.ndarray:
+    """float32 (n, labels): the scores of each photo in order, by the network that will be served; the same network, the same photo: known."""
+    digest = hashlib.sha256(exported).hexdigest()
+    whole = Extractor(run=run, digest=digest, width=labels, exported=exported, output="scores")
+    return bank(whole, photos, progress=progress)
 
 
 def missing(sees: Extractor, photos: Sequence[Photo], *, policy: Policy | None = None, copies: int = 0) -> list[Photo]:
