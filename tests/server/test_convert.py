@@ -175,7 +175,7 @@ def test_page_works_where_only_xml_is_served(serving, boxes, red, wanted):
         client = app.test_client()
         page, answer = client.get("/", headers=browser), client.post("/", **form(red), headers=browser)
         as_json = client.post("/", **form(red), headers={"Accept": "application/json"})
-    assert 'data-ask="/convert"' in page.text
+    assert 'data-ask="/models/boxes/convert"' in page.text
     assert (answer.status_code, "&lt;box color=&#34;red&#34;/&gt;" in answer.text) == (200, True)
     assert as_json.json["xml"] == wanted["xml"]
 
