@@ -553,9 +553,9 @@ QUIET = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
-    """Debian's, driven by Playwright."""
+    """Debian's, driven by Playwright; not longer than a module, since its loop lets no other run in this thread."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not path:
         pytest.skip("no chromium here; as root: make browser")
