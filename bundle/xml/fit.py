@@ -27,7 +27,7 @@ GAIN = 0.005
 # Pieces for one of what the outline asks for, from where on a structure that is not trusted is too rich. Paths that people drew have
 # 1.3 on average, nine of ten at most 1.8.
 RICH = 1.5
-# Longer paths stay as they are: the layout takes time with the square of their pieces.
+# Of longer paths the structure is not laid out, which takes time with the square of its pieces: a network that goes in circles writes such.
 MOST_PIECES = 80
 COARSE = 128  # pixels, where paths look for their outlines
 
@@ -110,10 +110,11 @@ def _better(drawn: Shape, outline: Outline, unit: int, structure: Structure) -> 
     def score(one: Shape) -> float:
         return area.same(area.filled([shape.flat(one)], unit), target)
 
-    if len(drawn.kinds) > MOST_PIECES or not drawn.kinds:
+    long = len(drawn.kinds) > MOST_PIECES
+    if not drawn.kinds or (long and structure == "kept"):
         return drawn, "kept"
-    costs = places.table(line, drawn.vertices)
-    same = refined(places.aligned(shape.clockwise(drawn), costs), line, unit - 1)
+    costs = places.table(line, drawn.vertices[: 0 if long else None])
+    same = drawn if long else refined(places.aligned(shape.clockwise(drawn), costs), line, unit - 1)
     value, fitted = score(drawn), score(same)
     best: tuple[Shape, Way] = (same, "fitted") if fitted > value else (drawn, "kept")
     if structure == "kept":

@@ -92,6 +92,13 @@ def test_an_outline_in_too_many_pieces_is_mended_unless_the_network_was_sure_of_
     assert against(found.xml, POCKET) > 0.98
 
 
+def test_a_path_that_goes_in_circles_becomes_the_outline():
+    circles = "M 90 90 " + "L 120 90 L 120 120 L 90 120 L 90 90 " * 30 + "L 100 100 Z"
+    found = refit(document(circles), drawn(FRONT), structure="doubted")
+    assert against(found.xml, FRONT) > 0.98
+    assert len(pieces(paths(found.xml)[0])) < 20
+
+
 @pytest.mark.parametrize(
     "change",
     [
