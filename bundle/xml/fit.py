@@ -29,6 +29,8 @@ GAIN = 0.005
 RICH = 1.5
 # Of longer paths the structure is not laid out, which takes time with the square of its pieces: a network that goes in circles writes such.
 MOST_PIECES = 80
+# Open paths with so many pieces were to be outlines; grain and fold lines have fewer.
+OPEN = 8
 COARSE = 128  # pixels, where paths look for their outlines
 
 
@@ -45,7 +47,7 @@ def fit(xml: bytes, picture: np.ndarray, codec: Codec, *, resize: str, structure
     Preprocess says how the drawing lies on it. A path gets the pieces that its outline asks for where it stays under LEAST, unless
     its structure is kept, and where it has RICH times as many and its structure is doubted."""
     root = etree.fromstring(xml)
-    unit, drawn = _unit(root), _closed(root)
+    unit, drawn = _unit(root), _closed(root, doubted=structure == "doubted")
     outlines = trace(picture, unit=unit, resize=resize) if unit and drawn else []
     value = _iou(drawn.values(), outlines, unit)
     kept = Fitted(xml, value, value, "kept")
@@ -74,9 +76,13 @@ def _unit(root: etree._Element) -> int:
     return int(words[2]) if square else 0
 
 
-def _closed(root: etree._Element) -> dict[etree._Element, Shape]:
-    shapes = {node: shape.read(node.get("d", "")) for node in root.iter("{*}path")}
-    return {node: found for node, found in shapes.items() if found is not None}
+def _closed(root: etree._Element, *, doubted: bool = False) -> dict[etree._Element, Shape]:
+    """The closed paths. Of a document that is doubted those too that are long and open: a bound may have ended them."""
+    words = {node: node.get("d", "") for node in root.iter("{*}path")}
+    shapes = {node: shape.read(d) or (shape.read(f"{d} Z") if doubted else None) for node, d in words.items()}
+    return {
+        node: found for node, found in shapes.items() if found and (words[node][-1:] == "Z" or len(found.kinds) >= OPEN)
+    }
 
 
 def _iou(shapes: Iterable[Shape], outlines: list[Outline], unit: int) -> float | None:
@@ -135,5 +141,6 @@ def _judged(root: etree._Element, kept: Fitted, codec: Codec, outlines: list[Out
     except DocumentError:  # the schema is narrower than what was found
         return kept
     after = _iou(_closed(root).values(), outlines, _unit(root))
-    better = after is not None and kept.iou is not None and after > kept.iou - (GAIN if way == "restructured" else 0)
+    worth = (kept.iou or 0) - (GAIN if way == "restructured" else 0)
+    better = after is not None and after > worth
     return Fitted(xml, after, kept.iou, way) if better else kept

@@ -92,8 +92,10 @@ def test_an_outline_in_too_many_pieces_is_mended_unless_the_network_was_sure_of_
     assert against(found.xml, POCKET) > 0.98
 
 
-def test_a_path_that_goes_in_circles_becomes_the_outline():
-    circles = "M 90 90 " + "L 120 90 L 120 120 L 90 120 L 90 90 " * 30 + "L 100 100 Z"
+@pytest.mark.parametrize("end", ["L 100 100 Z", "L 100 100"])
+@pytest.mark.parametrize("times", [9, 30])
+def test_a_path_that_goes_in_circles_becomes_the_outline(times, end):
+    circles = "M 90 90 " + "L 120 90 L 120 120 L 90 120 L 90 90 " * times + end
     found = refit(document(circles), drawn(FRONT), structure="doubted")
     assert against(found.xml, FRONT) > 0.98
     assert len(pieces(paths(found.xml)[0])) < 20
@@ -224,7 +226,10 @@ def test_areas_are_what_resvg_fills(seed):
     svg = f'{HEAD} width="256" height="256"><path fill-rule="evenodd" d="{d}"/></svg>'
     wanted = pixels(resvg_py.svg_to_bytes(svg_string=svg, background="white"))[..., 0] < 128
     found = area.filled([shape.flat(shape.read(d))], 256, 256)
-    assert np.count_nonzero(found != wanted) < 200
+    length = np.hypot(*(np.roll(words, -1, 0) - words).T).sum()
+    assert (
+        np.count_nonzero(found != wanted) < length / 4
+    )  # of the pixels on the line, where a half is a matter of taste
 
 
 @pytest.mark.parametrize("d", [FRONT, SLEEVE, POCKET, CUFF, "M 9 9 C 0 0 255 255 9 9 Z", "M 1 2 L 3 4 Z"])
