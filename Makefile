@@ -6,6 +6,7 @@ BIN := .venv/bin
 SYNC = UV_SYSTEM_CERTS=1 UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1 $(UV) sync --frozen --inexact --quiet --python $(PYTHON)
 BUNDLES ?=
 LISTEN ?= 127.0.0.1:5000
+JAX ?= tests/training tests/bundle/test_canonical.py tests/bundle/test_engine.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup serve test test-jax soak check bench bench-peers peers-kserve bench-serving bench-fronts bench-xml bench-training bundles samples browser screenshots lock format clean
@@ -24,7 +25,7 @@ test: setup ## all tests; those that need a browser or data that is not there sk
 	$(BIN)/pytest
 
 test-jax: setup ## the tests of training, and of what touches Keras, once more on JAX in place of TensorFlow
-	KERAS_BACKEND=jax $(BIN)/pytest tests/training tests/bundle/test_canonical.py tests/bundle/test_engine.py
+	KERAS_BACKEND=jax $(BIN)/pytest $(JAX)
 
 soak: setup ## what takes minutes: fuzz, floods, 100 reloads, clock jumps (faketime, where Debian's is installed)
 	$(BIN)/pytest -m soak -s tests/bundle tests/server
