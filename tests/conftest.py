@@ -87,8 +87,8 @@ def bmp():
 @pytest.fixture(scope="session")
 def data_dir():
     """The real photos, where this machine has them."""
-    path = Path(os.environ.get("IMAGO_DATA", "/nowhere"))
-    if not path.is_dir():
+    path = Path(os.environ.get("IMAGO_DATA", ""))
+    if not os.environ.get("IMAGO_DATA") or not path.is_dir():
         pytest.skip("IMAGO_DATA names no folder with the example photos")
     return path
 

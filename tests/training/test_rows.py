@@ -114,6 +114,7 @@ def test_a_killed_writer_leaves_whole_rows_for_the_next(tmp_path):
     assert _read(kept, list(range(10)), 2) == []
 
 
+@pytest.mark.filterwarnings("ignore:os.fork")  # JAX's threads are not touched between fork and exec
 def test_a_disk_that_fills_costs_rows_and_nothing_else(tmp_path):
     """A limit of the file's size ends a write in the middle, as a full disk does."""
     import resource

@@ -75,7 +75,7 @@ def test_s24_silent_clients_give_way_where_descriptors_are_few(tiny, free_port, 
         assert [classify(url, jpeg).status_code for _ in range(5)] == [200] * 5
 
 
-@pytest.mark.parametrize("environment", [{"TMPDIR": "/nowhere"}, {"TMPDIR": "/proc"}, {"HOME": "/nowhere"}])
+@pytest.mark.parametrize("environment", [{"TMPDIR": "/nowhere"}, {"TMPDIR": "/proc"}, {"HOME": "/proc/nowhere"}])
 def test_s24_without_a_folder_to_write_to_it_serves(tiny, free_port, tmp_path, jpeg, environment):
     with poor("true", tiny, free_port, tmp_path / "log", **environment) as (url, _):
         assert classify(url, jpeg).status_code == 200
