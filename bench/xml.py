@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image
 
 from bench import pairs
-from bundle import model
+from bundle import model, store
 from bundle.xml.model import XmlModel
 from training import pieces, xml_metrics
 
@@ -135,6 +135,24 @@ def patterns(bench: Bench) -> list[Row]:
     return [*rows, (f"training to that, {len(list(whole.glob('*.png')))} pairs, wall", wall, "")]
 
 
+def embedded(bench: Bench) -> list[Row]:
+    """What make serve has, on outlines of others, of which it never saw any."""
+    (bundle,) = (path for path in store.find(pairs.ROOT / "server" / "bundles") if path.name.startswith("sheets-"))
+    _, sizes, designs = pairs.patterns(bench.data / "freesewing" / "train.jsonl", bench.work / "data", bench.drawn)
+    rows = []
+    for what, folder, goal in (("sizes", sizes, ".97"), ("designs", designs, ".92")):
+        found = imago("evaluate", str(bundle), str(folder), "--json")["metrics"]
+        figure = f"{found['iou']:.3f}; {found['command_ratio']:.2f}; {found['sure']:.1%}, {found['sure_wrong']:.1%}"
+        rows.append(
+            (
+                f"{what} of patterns, embedded model, fitted: IoU; commands; sure, of them wrong",
+                figure,
+                f">= {goal}, <= 1.2",
+            )
+        )
+    return rows
+
+
 def valid(bench: Bench) -> list[Row]:
     """Noise, soft colours, and photographs where there are some, to the first bundle of pages."""
     folder = bench.work / "data" / "anything"
@@ -178,6 +196,7 @@ PARTS: dict[str, Callable[[Bench], list[Row]]] = {
     "robust": robust,
     "frozen": frozen,
     "patterns": patterns,
+    "embedded": embedded,
     "valid": valid,
     "speed": speed,
 }
