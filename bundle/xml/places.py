@@ -91,9 +91,14 @@ def _curves(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         a, b, c = (one * one).sum(1), (one * two).sum(1), (two * two).sum(1)
         left, right = (one[..., None] * rest).sum(1), (two[..., None] * rest).sum(1)
         whole = (a * c - b * b)[:, None]
-        inner = np.stack(
-            [(c[:, None] * left - b[:, None] * right) / whole, (a[:, None] * right - b[:, None] * left) / whole], 1
+        flat = np.concatenate([start * (2 / 3) + end / 3, start / 3 + end * (2 / 3)], 1)
+        # Where all points fell on the two ends nothing says how the curve bends.
+        told = whole > 1e-9
+        by = np.where(told, whole, 1)
+        fitted = np.stack(
+            [(c[:, None] * left - b[:, None] * right) / by, (a[:, None] * right - b[:, None] * left) / by], 1
         )
+        inner = np.where(told[..., None], fitted, flat)
         all_four = np.concatenate([start, inner, end], 1)
         away = weights @ all_four - points
         off = (away**2).sum(2).mean(1)

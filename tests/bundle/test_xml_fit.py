@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bundle.xml import area, codec, fit, shape, trace
+from bundle.xml import area, codec, fit, places, shape, trace
 
 LANGUAGE = codec.load(Path(__file__).parents[2] / "training" / "schemas" / "pattern.rng")
 HEAD = '<svg xmlns="http://www.w3.org/2000/svg" version="1.1" viewBox="0 0 256 256"'
@@ -132,6 +132,15 @@ def test_a_worn_picture_will_do(worn):
         Image.fromarray(picture).save(out, "JPEG", quality=30)
         picture = np.array(Image.open(out))
     assert against(refit(document(moved(FRONT, 5)), picture).xml, FRONT) > 0.98
+
+
+def test_a_curve_through_points_that_lie_on_its_ends_is_a_straight_line():
+    ends = np.repeat([[[3.0, 4.0], [9.0, 16.0]]], places.SAMPLES // 2, axis=1)
+    inner, off = places._curves(np.concatenate([ends, np.sort(ends, axis=1)], 0))
+    assert np.isfinite(inner).all()
+    assert np.isfinite(off).all()
+    nowhere, _ = places._curves(np.full((1, places.SAMPLES, 2), 7.0))
+    assert np.allclose(nowhere, 7)
 
 
 def test_each_path_finds_its_own_outline():
