@@ -87,8 +87,9 @@ class Progress:
         print(f"note: {sentence}", file=sys.stderr, flush=True)
 
     def _done(self, name: str, start: float, before: str) -> None:
-        self.seconds[name] = round(time.perf_counter() - start, 3)
-        print(f"{name:<20} {before}{self.seconds[name]:.1f} s", file=sys.stderr, flush=True)
+        took = time.perf_counter() - start
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + took, 3)  # a stage may come more than once
+        print(f"{name:<20} {before}{took:.1f} s", file=sys.stderr, flush=True)
 
 
 def _bar() -> Any:
