@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from bundle import canonical, write
-from bundle.engine import onnx_cpu
 from bundle.engine.keras_any import import_keras
 from bundle.manifest import Training
 from training import (
@@ -99,15 +98,8 @@ def main(run: Run, progress: Progress) -> Result:  # noqa: PLR0915  (a text: one
 
     # ---- percentages that mean what they say; labels from where on they are present -------------
     with progress.stage("calibrating"):
-        eye = onnx_cpu.load(exported, run.preprocess, len(layers[0].kernel), output="features")
-
-        def see(some: Sequence[Photo]) -> np.ndarray:
-            """float32 (n, d): what the backbone sees as it is exported; of a frozen one it is known already."""
-            if frozen:
-                return features.bank(frozen, some, progress=progress)
-            return np.stack(list(features.rows(eye, cache, some)))
-
-        seen = see(photos.validation)
+        eye = frozen or features.exported(run, exported, len(layers[0].kernel), "features")
+        seen = features.bank(eye, photos.validation, progress=progress)
         calibration = (
             calibrate.calibration(dense.forward(layers, seen), judging, photos.scores) if run.calibrate else None
         )
@@ -118,16 +110,17 @@ def main(run: Run, progress: Progress) -> Result:  # noqa: PLR0915  (a text: one
 
     # ---- evaluation, through the exported model and the engine that will serve it --------------
     onnx = canonical.onnx_with_head(exported, layers, scores=photos.scores)
-    served = onnx_cpu.load(onnx, run.preprocess, len(photos.labels))
+    served = features.exported(run, onnx, len(photos.labels), "scores")
+    if full:
+        network.put(full, layers)
     answers = Answers(labels=photos.labels, scores=photos.scores, thresholds=thresholds, top_k=run.top_k)
     judged = []
     for name, some in _sets(photos)[1:]:
-        answered = features.answers(run, onnx, len(photos.labels), some, progress)
+        answered = features.bank(served, some, progress=progress)
         if full:
-            network.put(full, layers)
             trained = network.rows(full, cache, some)
         else:
-            trained = heads.rows(dense.forward(layers, see(some)), photos.scores)
+            trained = heads.rows(dense.forward(layers, features.bank(eye, some, progress=progress)), photos.scores)
         judged.append(judge(answered, photos.truth(some), answers, _shown(run, name, some), trained=trained))
     result = Result(
         name=run.name,
@@ -157,7 +150,7 @@ def main(run: Run, progress: Progress) -> Result:  # noqa: PLR0915  (a text: one
     def build() -> Any:
         """The whole network, which agrees with its export."""
         whole_network = full or network.build(run, sees, layers, photos)
-        network.check(whole_network, served, cache, photos)
+        network.check(whole_network, served.engine, cache, photos)
         return whole_network
 
     with progress.stage("writing"):

@@ -53,7 +53,8 @@ class Extractor:
     digest: str  # of the weights
     width: int  # of a row
     exported: bytes = field(repr=False)  # ONNX: uint8 pixels -> features
-    output: str = "features"  # of `exported`; scores: the whole network, as ONNX Runtime serves it
+    output: str = "features"  # of `exported`; or scores, of a whole network
+    as_exported: bool = False  # ONNX Runtime runs it, whatever else could
     kept: Path | None = None  # where `exported` was found
 
     @cached_property
@@ -76,7 +77,7 @@ class Extractor:
 
     @property
     def _by_keras(self) -> bool:
-        return self.output == "features" and has_gpu()
+        return not self.as_exported and has_gpu()
 
     @cached_property
     def key(self) -> str:
@@ -123,11 +124,10 @@ def bank(
     return found
 
 
-def answers(run: Run, exported: bytes, labels: int, photos: Sequence[Photo], progress: Progress) -> np.ndarray:
-    """float32 (n, labels): the scores of each photo in order, by the network that will be served; the same network, the same photo: known."""
-    digest = hashlib.sha256(exported).hexdigest()
-    whole = Extractor(run=run, digest=digest, width=labels, exported=exported, output="scores")
-    return bank(whole, photos, progress=progress)
+def exported(run: Run, onnx: bytes, width: int, output: str) -> Extractor:
+    """A network as it was exported and will be served; `output` is features or scores, (n, width)."""
+    digest = hashlib.sha256(onnx).hexdigest()
+    return Extractor(run=run, digest=digest, width=width, exported=onnx, output=output, as_exported=True)
 
 
 def missing(sees: Extractor, photos: Sequence[Photo], *, policy: Policy | None = None, copies: int = 0) -> list[Photo]:
@@ -136,11 +136,6 @@ def missing(sees: Extractor, photos: Sequence[Photo], *, policy: Policy | None =
         part.views[at][0].sha256 for part in _parts(sees, photos, policy, copies) for at in part.kept.lacks(part.keys)
     }
     return [photo for photo in photos if photo.sha256 in lacking]
-
-
-def rows(runs: Engine, cache: Cache, photos: Sequence[Photo]) -> Iterator[np.ndarray]:
-    """What the engine gives for each photo in order, (d,); holds no more than a few batches of pictures in memory."""
-    return _seen(runs, cache.read, photos)
 
 
 def rng(seed: int, photo: Photo, copy: int) -> np.random.Generator:
@@ -192,9 +187,12 @@ def _fill(sees: Extractor, part: _Part, found: np.ndarray, progress: Progress) -
     for at in part.kept.read(part.keys, found):
         places.setdefault(part.keys[at], []).append(at)
     views = [part.views[where[0]] for where in places.values()]
-    seen = _seen(sees.engine, part.pixels, views) if views else iter(())
+    if not views:
+        return
+    stage = "features" if sees.output == "features" else "judging"
+    seen = progress.track(stage, _seen(sees.engine, part.pixels, views), len(views))
     with part.kept.appending() as keep:
-        for (key, where), row in zip(places.items(), progress.track("features", seen, len(views)), strict=True):
+        for (key, where), row in zip(places.items(), seen, strict=True):
             found[where] = row
             keep(key, row)
 

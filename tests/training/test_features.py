@@ -230,10 +230,21 @@ def test_a_cache_that_cannot_be_written_is_only_slow(counted, photos, tmp_path):
     assert features.missing(nowhere, photos(3)) == photos(3)
 
 
-def test_rows_of_an_engine_come_in_order(counted, photos, run):
+def test_an_exported_network_is_looked_through_in_the_same_order(counted, photos, run):
     sees, _ = counted()
-    found = np.stack(list(features.rows(sees.engine, Cache(directory=run.cache, spec=run.preprocess), photos(23))))
-    assert np.array_equal(found, _bank(sees, photos(23)))
+    network = features.exported(run, sees.exported, sees.width, "features")
+    assert np.array_equal(_bank(network, photos(23)), _bank(sees, photos(23)))
+
+
+def test_a_report_says_how_long_all_features_took_and_nothing_of_what_was_known(counted, photos):
+    sees, _ = counted()
+    progress = Progress()
+    features.bank(sees, photos(3), progress=progress)
+    first = progress.seconds["features"]
+    features.bank(sees, photos(3), progress=progress)
+    assert progress.seconds == {"features": first}
+    features.bank(sees, photos(6), progress=progress)
+    assert progress.seconds["features"] > first
 
 
 # ---- the export ----------------------------------------------------------------------------
