@@ -22,8 +22,9 @@ from typing import NamedTuple
 import requests
 
 from bench.load import Load, Target, cpu_ms, photo, wrk
+from bench.results import ROOT
 from bench.serving import PEERS, warm
-from bench.skeleton import ROOT, free_port, resident, running
+from bench.skeleton import free_port, resident, running
 
 FRONTS = {
     "own": "own loop",

@@ -14,19 +14,18 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import date
 from pathlib import Path
 
 import numpy as np
 import requests
 
 from bench.load import Load, Target, crowd, photo, wrk
-from bench.skeleton import IMAGO, ROOT, children, free_port, resident, running
+from bench.results import ROOT, Row, publish
+from bench.skeleton import IMAGO, children, free_port, resident, running
 
 ROUNDS, SECONDS, SIZE = 3, 6, 224
 REQUESTS = 10_000  # for the memory
 PEERS = ROOT / ".peers"
-Row = tuple[str, str, str]  # what, figure, goal
 
 
 def main() -> None:
@@ -34,13 +33,7 @@ def main() -> None:
         home = Path(folder)
         bundle = model(home, "mobilenet", "MobileNet")
         rows = [*against_peers(home, bundle), *alone(home, bundle), *inception(home)]
-    section = "\n".join(
-        [f"## {date.today()}: serving ({os.cpu_count()} cores)", "", "| what | figure | goal |", "|---|---|---|"]
-        + [f"| {what} | {figure} | {goal} |" for what, figure, goal in rows]
-    )
-    print(section)
-    results = ROOT / "bench" / "RESULTS.md"
-    results.write_text(f"{results.read_text().rstrip()}\n\n{section}\n")
+    publish("serving", rows)
 
 
 # ---- beside the raw loop and the peers ------------------------------------------------------

@@ -6,7 +6,6 @@ with clothing8 and weights; what needs it is left out without.
 
 import json
 import os
-import platform
 import shutil
 import socket
 import statistics
@@ -19,15 +18,14 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import date
 from pathlib import Path
 
 import numpy as np
 import requests
 
-ROOT = Path(__file__).resolve().parent.parent
+from bench.results import ROOT, Row, publish
+
 IMAGO = [sys.executable, "-m", "imago"]
-Row = tuple[str, str, str]  # what, figure, goal
 
 
 def main() -> None:
@@ -37,16 +35,7 @@ def main() -> None:
         rows += clothing(data)
     else:
         print("IMAGO_DATA is not set: the figures on real photos are left out", file=sys.stderr)
-    lines = [f"| {what} | {figure} | {goal} |" for what, figure, goal in rows]
-    machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
-    section = "\n".join(
-        [f"## {date.today()}: skeleton ({machine})", "", "| what | figure | goal |", "|---|---|---|", *lines]
-    )
-    print(section)
-    results = ROOT / "bench" / "RESULTS.md"
-    results.write_text(
-        f"{results.read_text().rstrip()}\n\n{section}\n" if results.exists() else f"# Results\n\n{section}\n"
-    )
+    publish("skeleton", rows)
 
 
 def help_time() -> list[Row]:

@@ -5,7 +5,6 @@ Everything goes through `imago train classifier`, as a person would call it; eac
 
 import json
 import os
-import platform
 import resource
 import shutil
 import statistics
@@ -16,13 +15,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import click
 from scipy.stats import t as student
 
+from bench.results import ROOT, Row, publish
 from bundle import canonical, store
 from bundle.engine import cores
 from training import backbones, features
@@ -31,7 +30,6 @@ from training.data.photos import Photo
 from training.progress import Progress
 from training.run import Run as TrainingRun
 
-ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = 3  # of what is timed
 ADDED = 10  # photos
 
@@ -46,8 +44,6 @@ CARDS = (
     *("--size", "320", "--resize", "squash", "--augment", "crop_color_transform", "--copies", "0"),
     *("--fine-tune", "all", "--epochs", "24", "--batch-size", "16", "--learning-rate", "3e-4"),
 )
-
-Row = tuple[str, str, str]  # what, figure, goal
 
 
 @dataclass(frozen=True)
@@ -244,16 +240,6 @@ def _spread(values: list[float]) -> str:
     return f"{mean:.1f} % +- {half:.1f} ({', '.join(f'{100 * value:.1f}' for value in values)})"
 
 
-def publish(rows: list[Row], seeds: int) -> None:
-    lines = [f"| {what} | {figure} | {goal} |" for what, figure, goal in rows]
-    machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
-    head = f"## {date.today()}: training classifiers, {seeds} seed{'s' * (seeds > 1)} ({machine})"
-    section = "\n".join([head, "", "| what | figure | goal |", "|---|---|---|", *lines])
-    print(section)
-    results = ROOT / "bench" / "RESULTS.md"
-    results.write_text(f"{results.read_text().rstrip()}\n\n{section}\n")
-
-
 @click.command(help=__doc__)
 @click.option("--only", default=",".join(PARTS), show_default=True, help="Parts, with commas between.")
 @click.option("--seeds", type=click.IntRange(1, 20), default=3, show_default=True)
@@ -270,7 +256,7 @@ def main(only: str, seeds: int, work: Path | None) -> None:
         bench = Bench(data.resolve(), (work or Path(temporary)).resolve(), tuple(range(seeds)))
         bench.work.mkdir(parents=True, exist_ok=True)
         rows = [row for part in only.split(",") for row in PARTS[part](bench)]
-    publish(rows, seeds)
+    publish(f"training classifiers, {seeds} seed{'s' * (seeds > 1)}", rows)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ what was trained, so that a run that was broken off goes on where it was.
 
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -16,7 +15,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +23,13 @@ import numpy as np
 from PIL import Image
 
 from bench import pairs
+from bench.results import Row, publish
 from bundle import model, store
 from bundle.xml.model import XmlModel
 from training import pieces, xml_metrics
 
 IMAGO = [sys.executable, "-m", "imago"]
 NOISY = 300  # pictures of nothing in particular
-Row = tuple[str, str, str]  # what, figure, goal
 
 
 @dataclass(frozen=True)
@@ -232,16 +230,6 @@ def _spread(values: list[float], form: str, worst: Callable[[list[float]], float
     return mean if len(values) == 1 else f"{mean}, worst {form.format(worst(values))}"
 
 
-def publish(rows: list[Row], seeds: int) -> None:
-    lines = [f"| {what} | {figure} | {goal} |" for what, figure, goal in rows]
-    machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
-    head = f"## {date.today()}: image to XML, {seeds} seed{'s' * (seeds > 1)} ({machine})"
-    section = "\n".join([head, "", "| what | figure | goal |", "|---|---|---|", *lines])
-    print(section)
-    results = pairs.ROOT / "bench" / "RESULTS.md"
-    results.write_text(f"{results.read_text().rstrip()}\n\n{section}\n")
-
-
 @click.command(help=__doc__, context_settings={"ignore_unknown_options": True})
 @click.option("--only", default=",".join(PARTS), show_default=True, help="Parts, with commas between.")
 @click.option("--seeds", type=click.IntRange(1, 20), default=3, show_default=True)
@@ -258,7 +246,7 @@ def main(only: str, seeds: int, work: Path | None, drawn: int, flags: tuple[str,
         bench = Bench(data.resolve(), (work or Path(temporary)).resolve(), tuple(range(seeds)), drawn, flags)
         bench.work.mkdir(parents=True, exist_ok=True)
         rows = [row for part in only.split(",") for row in PARTS[part](bench)]
-    publish(rows, seeds)
+    publish(f"image to XML, {seeds} seed{'s' * (seeds > 1)}", rows)
 
 
 if __name__ == "__main__":
