@@ -8,6 +8,7 @@ import click
 VERBS = {
     "train": ("training.cli:train", "Train a model and write it as a bundle."),
     "evaluate": ("training.evaluate:evaluate", "Judge a bundle on pictures whose labels or XML are known."),
+    "export": ("converter.export_cli:export", "Write a bundle for other runtimes: Core ML, LiteRT, ONNX and more."),
     "predict": ("bundle.predict:predict", "Label pictures with a bundle, or make XML from them."),
     "serve": ("server.cli:serve", "Serve one or many bundles over HTTP."),
     "bundle": ("bundle.cli:bundle", "Show, verify, list and compare bundles."),

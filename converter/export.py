@@ -1,0 +1,162 @@
+"""From a bundle to the files of other runtimes, each checked against the bundle before it counts."""
+
+import json
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bundle import store
+from bundle.errors import BundleError
+from converter import parity, pictures
+from converter.artifact import Job, Quantize
+from converter.formats import FORMATS, Format
+from converter.parity import Truth
+from converter.subject import Subject
+
+RECORD = "export.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """What is asked for."""
+
+    subject: Subject
+    out: Path
+    quantize: Quantize | None = None
+    calibrate: Path | None = None  # folder of pictures for int8
+    pictures: Path | None = None  # folder of pictures to compare on besides
+
+    @property
+    def xml(self) -> bool:
+        return self.subject.manifest.kind == "xml"
+
+    @cached_property
+    def calibration(self) -> Any:
+        """uint8 (n, h, w, 3), or None."""
+        if self.calibrate is None:
+            return None
+        return pictures.folder(self.calibrate, self.subject.spec, pictures.MOST_CALIBRATION)
+
+    @cached_property
+    def truth(self) -> Truth:
+        """What every format is compared with."""
+        sets = {"golden": pictures.golden(self.subject), "drawn": pictures.drawn(self.subject.spec)}
+        if self.calibration is not None:
+            sets["calibration"] = self.calibration
+        if self.pictures is not None:
+            sets["pictures"] = pictures.folder(self.pictures, self.subject.spec)
+        return Truth(subject=self.subject, pictures=sets)
+
+    def home(self, form: Format) -> Path:
+        """OUT/FORMAT, or OUT/FORMAT-QUANTIZE."""
+        return self.out / (f"{form.name}-{self.quantize}" if self.quantize else form.name)
+
+    def job(self, folder: Path) -> Job:
+        return Job(subject=self.subject, folder=folder, quantize=self.quantize, calibration=self.calibration)
+
+
+def write(export: Export, form: Format) -> dict[str, Any]:
+    """Writes one format into its folder and returns its record. Raises BundleError, and leaves what stood there, where it is not what the bundle is."""
+    able(export, form)
+    home = export.home(form)
+    if home.exists() and not (home / RECORD).is_file():
+        raise BundleError(f"{home}: something else than an export stands there; move it away or choose another --out")
+    export.out.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=".tmp-", dir=export.out))
+    try:
+        made = temporary / home.name
+        made.mkdir()
+        _formats(export, form).write(export.job(made))
+        record = _record(export, form, made)
+        (made / RECORD).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        if home.exists():
+            home.rename(temporary / "before")
+        made.rename(home)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return record
+
+
+def check(export: Export, form: Format) -> dict[str, Any]:
+    """The record of an export that was written before, compared once more; nothing is written. Raises BundleError."""
+    home = export.home(form)
+    if not home.is_dir():
+        raise BundleError(f"{home}: no such export; leave --check-only out to write it")
+    if (home / RECORD).is_file():
+        _unchanged(export, home)
+    return _record(export, form, home)
+
+
+def able(export: Export, form: Format) -> None:
+    """Raises BundleError where the format cannot hold what is asked for."""
+    if export.xml and not form.xml:
+        names = ", ".join(one.name for one in FORMATS.values() if one.xml)
+        raise BundleError(f"{form.name} is for classifiers, {export.subject.title} makes XML; choose --to {names}")
+    known = _formats(export, form).QUANTIZE
+    if export.quantize and export.quantize not in known:
+        words = f"; it knows {' and '.join(sorted(known))}" if known else ""
+        raise BundleError(f"{form.name} has no {export.quantize} here{words}; leave --quantize out")
+
+
+def _formats(export: Export, form: Format) -> Any:
+    return form.load()
+
+
+def _record(export: Export, form: Format, folder: Path) -> dict[str, Any]:
+    """What is written beside the files; the same for the same bundle, versions and pictures. Raises BundleError where they are not what the bundle is."""
+    manifest = export.subject.manifest
+    return {
+        "format": form.name,
+        "quantize": export.quantize,
+        "bundle": {"name": manifest.name, "id": manifest.id, "kind": manifest.kind},
+        "versions": form.versions,
+        "checked": _checked(export, form, folder),
+        "files": {path: _file(folder / path) for path in _paths(folder)},
+    }
+
+
+def _checked(export: Export, form: Format, folder: Path) -> list[dict[str, Any]]:
+    module = _formats(export, form)
+    return [
+        {
+            "file": artifact.path.relative_to(folder).as_posix(),
+            "runtime": artifact.runtime,
+            "bound": asdict(parity.BOUNDS[export.quantize]),
+            "figures": {
+                name: asdict(figures) for name, figures in parity.check(export.truth, artifact, export.quantize).items()
+            },
+        }
+        for artifact in module.read(export.job(folder))
+    ]
+
+
+def _paths(folder: Path) -> list[str]:
+    return sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() and path.name != RECORD
+    )
+
+
+def _file(path: Path) -> dict[str, Any]:
+    return {"sha256": store.sha256(path), "size": path.stat().st_size}
+
+
+def _unchanged(export: Export, home: Path) -> None:
+    """Every file is as it was written. Raises BundleError."""
+    try:
+        record = json.loads((home / RECORD).read_text(encoding="utf-8"))
+        files, found = record["files"], record["bundle"]["id"]
+        wanted = {path: files[path]["sha256"] for path in files}
+    except (ValueError, KeyError, TypeError):
+        raise BundleError(f"{home / RECORD}: damaged; export it again") from None
+    if found != export.subject.manifest.id:
+        raise BundleError(f"{home}: made of another bundle, {found[:8]}; {export.subject.title} wanted")
+    for path in sorted({*wanted, *_paths(home)}):
+        if path not in wanted:
+            raise BundleError(f"{home / path}: was not exported; move it away")
+        if not (home / path).is_file():
+            raise BundleError(f"{home / path}: missing; export it again")
+        if store.sha256(home / path) != wanted[path]:
+            raise BundleError(f"{home / path}: was changed after it was exported (sha256 differs); export it again")
