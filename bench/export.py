@@ -203,7 +203,8 @@ def _trip(bench: Bench, name: str, words: tuple[str, ...]) -> str:
     pictures = [path for path in sorted(golden.iterdir()) if path.suffix != ".json"]
     imago("import", *words, "--labels", str(bench.mobilenet / "labels.txt"), "--name", "back", "--out", str(out))
     first, second = model.open(bench.mobilenet), model.open(next(out.glob("back-????????")))
-    assert isinstance(first, model.Model) and isinstance(second, model.Model)
+    assert isinstance(first, model.Model)
+    assert isinstance(second, model.Model)
     off = [
         np.abs(first.run(first.prepare(p.read_bytes())[None]) - second.run(second.prepare(p.read_bytes())[None]))
         for p in pictures
