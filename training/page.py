@@ -16,7 +16,6 @@ STYLE = (
 .tiles dt { color: var(--soft) } code span { display: inline-block; max-width: 100% } .tiles div:first-child dd { font-size: 2.6rem } .tiles div { display: flex; flex-direction: column; justify-content: flex-end }
 .tiles dd { margin: 0; font-size: 1.5rem; font-weight: 600; line-height: 1.2; font-variant-numeric: tabular-nums }
 nav { font-size: .9rem; display: flex; flex-wrap: wrap; gap: .2rem 1.1rem; margin-top: 1.5rem } a { color: var(--one) }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 1.5rem }
 figure { margin: 0; min-width: 0 } figcaption { color: var(--soft); font-size: .85rem }
 .key { margin-right: 1rem } .key::before { content: ''; display: inline-block; width: 1.2rem; border-top: 2px solid; vertical-align: middle; margin-right: .4rem }
 .key.one::before { border-color: var(--one) } .key.two::before { border-color: var(--two); border-top-style: dashed }

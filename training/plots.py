@@ -11,6 +11,7 @@ Points = Sequence[tuple[float, float]]
 
 LEFT, TOP, BOTTOM, RIGHT = 46, 24, 38, 12
 STYLE = """
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 1.5rem }
 svg { display: block; max-width: 100%; height: auto; overflow: visible }
 svg text { fill: var(--soft); font: 11px system-ui, sans-serif } svg .grid { stroke: var(--line) }
 svg .one { stroke: var(--one); fill: var(--one) } svg .two { stroke: var(--two); fill: var(--two) }

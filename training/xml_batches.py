@@ -1,7 +1,6 @@
 """What the network is shown: batches of pictures and tokens, made on demand, each of which hangs on the seed and its number alone."""
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,9 +20,6 @@ NO_BOUND = 1 << 20
 
 # Doublings of the shortest lengths to which batches are filled up.
 LARGEST = 10
-
-# Batches made ahead of the step that is being trained.
-AHEAD = 4
 
 # The cache holds pictures so many times as large as the input, so that they can be shifted and scaled before they get small.
 TIMES = 2
@@ -64,19 +60,6 @@ class Samples:
     pairs: tuple[Pair, ...]
     cuts: tuple[Cut, ...]  # empty: nothing is put together
     cache: Cache  # of pictures TIMES as large
-
-    def batches(self, start: int) -> Iterator[Batch]:
-        """From step `start` on; a thread makes them while the network works."""
-        with ThreadPoolExecutor(1) as pool:
-            waiting = [pool.submit(self.make, start + at) for at in range(AHEAD)]
-            step = start + AHEAD
-            try:
-                while True:
-                    yield waiting.pop(0).result()
-                    waiting.append(pool.submit(self.make, step))
-                    step += 1
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
 
     def make(self, step: int) -> Batch:
         rng = np.random.default_rng([self.run.seed, step])

@@ -1,12 +1,9 @@
 """The training loop: steps that can be broken off at any moment and taken up again, and what the network knows in between."""
 
-import io
 import math
-import os
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,8 @@ import numpy as np
 
 from bundle.engine.keras_any import import_keras
 from bundle.xml.codec import Codec
+from training import checkpoint as checkpoints
+from training.ahead import ahead
 from training.xml_batches import Batch, Samples, bucketed
 from training.xml_run import XmlRun
 
@@ -75,7 +74,7 @@ def fit(
     heard: Callable[[State, Look | None], None],
 ) -> list[Look]:
     """Trains `model` in place. `judged` is validation with its masks. Takes up from the checkpoint where there is one; `heard` is told
-    of every step."""
+    of every step. Raises DataError where the checkpoint cannot be written."""
     run = samples.run
     compiled(model, run, targets(samples.codec))
     variables = [*model.variables, *model.optimizer.variables]  # with the states of what Dropout draws from
@@ -83,7 +82,7 @@ def fit(
     every = max(1, run.steps // LOOKS)
     losses: list[float] = []
     saved = time.monotonic()
-    for batch in samples.batches(state.step) if state.step < state.end else ():
+    for batch in ahead(samples.make, state.step, state.end):
         model.optimizer.learning_rate.assign(rate(run, state))
         losses.append(learn(model, batch))
         state.step += 1
@@ -162,27 +161,20 @@ def judge(logits: Callable[..., np.ndarray], batch: Batch, masks: np.ndarray) ->
 # ---- checkpoints -----------------------------------------------------------------------------
 
 
+def _arrays(variables: Sequence[Any]) -> dict[str, list[np.ndarray]]:
+    return {"variable": [np.asarray(variable) for variable in variables]}
+
+
 def _save(path: Path, variables: Sequence[Any], state: State, looks: Sequence[Look]) -> None:
-    """Whole or not at all: a process may be killed at any moment."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    out = io.BytesIO()
-    arrays = {f"v{at}": np.asarray(variable) for at, variable in enumerate(variables)}
-    progress = np.array([state.step, state.end, state.cool, state.perfect])
-    seen = np.array([[look.step, look.loss, look.exact, look.token] for look in looks], float).reshape(-1, 4)
-    np.savez(out, progress=progress, looks=seen, **arrays)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(out.getvalue())
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(file.name, path)
+    checkpoints.save(path, _arrays(variables), {**asdict(state), "looks": [asdict(look) for look in looks]})
 
 
 def _load(path: Path, variables: Sequence[Any]) -> tuple[State, list[Look]] | None:
-    if not path.exists():
+    found = checkpoints.load(path, _arrays(variables))
+    if not found:
         return None
-    with np.load(path) as saved:
-        for at, variable in enumerate(variables):
-            variable.assign(saved[f"v{at}"])
-        state = State(*map(int, saved["progress"]))
-        looks = [Look(int(row[0]), *map(float, row[1:])) for row in saved["looks"]]
-    return state, looks
+    arrays, state = found
+    for variable, array in zip(variables, arrays["variable"], strict=True):
+        variable.assign(array)
+    looks = [Look(**look) for look in state.pop("looks")]
+    return State(**state), looks

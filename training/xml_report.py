@@ -26,7 +26,6 @@ MOST_SAMPLES = 40
 SIDE = 256  # of a picture in the report
 
 STYLE = """
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 1.5rem }
 .case { display: grid; grid-template-columns: 1fr 1fr 1fr; gap: 1rem; margin: 0 0 2rem; align-items: start }
 .case img, .case svg, .sheet { max-width: 100%; height: auto; background: #fff } .case p { grid-column: 1 / -1; margin: 0 }
 pre { font-size: 11px; line-height: 1.35; margin: 0; overflow-x: auto } .gone { background: #f7c9c9 } .new { background: #ffe39b }

@@ -38,6 +38,21 @@ def test_copies_and_checkpoints_need_more(run):
     assert plain < copied < tuned
 
 
+@pytest.mark.parametrize(
+    ("knobs", "side"),
+    [
+        ({"augment": "crop"}, 50),
+        ({"augment": "grid"}, 60),
+        ({"flip_left_right": True}, 40),
+        ({"random_scale": 100}, 80),
+    ],
+)
+def test_photos_that_are_varied_lie_there_larger_too(run, knobs, side):
+    plain, varied = (run(size=40, **more) for more in ({}, knobs))
+    need = room.needed(many(10), varied)[varied.cache] - room.needed(many(10), plain)[plain.cache]
+    assert need == 10 * side * side * 3
+
+
 def test_what_is_in_the_cache_needs_no_more_room(run, tmp_path, jpeg):
     asked = run(size=32)
     before = room.needed(many(1), asked)[asked.cache]

@@ -78,32 +78,56 @@ def test_noise_is_answered_validly_and_not_surely(trained):
     assert sum(one.score >= sure.score and one.least >= sure.least for one in said) <= 1
 
 
-def test_after_kill_9_the_same_command_goes_on_to_the_same_bundle(data, tmp_path):
-    options = ["--steps", "60", "--patience", "0", "--collapse", "0"]
-    straight = tmp_path / "straight"
-    broken = tmp_path / "broken"
-    run = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    whole = subprocess.run(command(data, straight, *options), check=True, timeout=300, **run)
+BREAKABLE = ["--steps", "60", "--patience", "0", "--collapse", "0"]
+
+
+def finished(line):
+    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True)
+
+
+@pytest.fixture(scope="module")
+def straight(data, tmp_path_factory):
+    """The bundle of a run that nobody broke off."""
+    done = finished(command(data, tmp_path_factory.mktemp("straight"), *BREAKABLE))
+    return Path(json.loads(done.stdout)["bundle"])
+
+
+def broken_off(line, out):
+    """Kills what `line` starts once there is a checkpoint, which is returned."""
     code = "from training import xml_fit; xml_fit.SAVE_S = 0; from imago import cli; import sys; cli(sys.argv[1:])"
-    line = command(data, broken, *options)
+    run = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     killed = subprocess.Popen([sys.executable, "-c", code, *line[3:]], **run)
     deadline = time.monotonic() + 120
-    while not list(broken.rglob("*.npz")) and time.monotonic() < deadline and killed.poll() is None:
+    while not list(out.rglob("*.npz")) and time.monotonic() < deadline and killed.poll() is None:
         time.sleep(0.02)
     os.kill(killed.pid, signal.SIGKILL)
     killed.communicate()
-    checkpoint = next(broken.rglob("*.npz"))
+    return next(out.rglob("*.npz"))
+
+
+def test_after_kill_9_the_same_command_goes_on_to_the_same_bundle(data, straight, tmp_path):
+    line = command(data, tmp_path, *BREAKABLE)
+    checkpoint = broken_off(line, tmp_path)
     with np.load(checkpoint) as saved:
-        at = int(saved["progress"][0])
-    again = subprocess.run(line, check=True, timeout=300, **run)
+        at = json.loads(str(saved["state"]))["step"]
+    again = finished(line)
     assert 0 < at < 60
     assert f"{at + 3 - at % 3} of 60" in again.stderr  # looks are every third step
     assert at < 3 or f"step {at - at % 3} of" not in again.stderr
     assert not checkpoint.exists()
-    bundles = [Path(json.loads(done.stdout)["bundle"]) for done in (whole, again)]
-    first, second = ((bundle / "model.keras").read_bytes() for bundle in bundles)
-    assert first == second  # to the last bit of the weights
-    assert bundles[0].name == bundles[1].name  # and so everything else
+    bundle = Path(json.loads(again.stdout)["bundle"])
+    assert (bundle / "model.keras").read_bytes() == (straight / "model.keras").read_bytes()  # to the last bit
+    assert bundle.name == straight.name  # and so everything else
+
+
+def test_a_damaged_checkpoint_starts_anew(data, straight, tmp_path):
+    line = command(data, tmp_path, *BREAKABLE)
+    checkpoint = broken_off(line, tmp_path)
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-30])
+    again = finished(line)
+    assert "step 3 of 60" in again.stderr  # the first look
+    assert not checkpoint.exists()
+    assert Path(json.loads(again.stdout)["bundle"]).name == straight.name
 
 
 def test_a_network_that_always_says_the_same_is_an_error(data, tmp_path):

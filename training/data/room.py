@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bundle.errors import DataError
+from training import distort
 from training.data.cache import Cache, thumbnails
 from training.data.items import Photo
 from training.run import Run
@@ -17,8 +18,6 @@ _PARAMETERS = {
     "resnet50": (23.6, 2048),
     "efficientnet_v2_b0": (6.0, 1280),
 }
-# Of a side: the margin of a picture that is varied afterwards.
-MARGIN = 1.5
 # Weights of a checkpoint: the network, two moments of Adam, and the best so far; and the file that is written before the old one goes.
 _CHECKPOINT = 8
 # model.keras, model.onnx, and both again in the folder that becomes the bundle.
@@ -27,22 +26,27 @@ _SMALL = 20_000_000  # report, golden pictures, logs
 
 
 def needed(photos: Sequence[Photo], run: Run) -> dict[Path, int]:
-    """Bytes that the run will write, by folder: what is in the cache already is not counted."""
+    """Bytes that the run will write, by folder: what is in the cache already is not counted. Raises DataError as distort.policy does."""
     millions, width = _PARAMETERS[run.backbone]
     weights = int(4e6 * millions * run.alpha**2) + 4_000_000
     pixels = Cache(directory=run.cache, spec=run.preprocess)
-    varied = run.augment != "none" or run.flip_left_right
-    side = run.size * run.size * 3 * (1 + (MARGIN**2 if varied else 0))
     new = sum(not pixels.has(photo) for photo in photos)
     thumbs = sum(not thumbnails(run.cache).has(photo) for photo in photos)
     features = len(photos) * (1 + run.copies) * int(4 * width * run.alpha)
     kept = (
-        int(new * side)
+        new * _pixels(run)
         + thumbs * 4096
         + features
         + (_CHECKPOINT * weights if run.fine_tune or run.weights == "none" else 0)
     )
     return {run.cache: kept, run.out: _BUNDLE * weights + _SMALL}
+
+
+def _pixels(run: Run) -> int:
+    """Bytes of a photo in the cache: as it is served and, where training photos are varied, the larger one that this is done to."""
+    policy = distort.policy(run)
+    specs = [run.preprocess] if policy.name == "none" else [run.preprocess, policy.fitted]
+    return sum(3 * spec.height * spec.width for spec in specs)
 
 
 def check(photos: Sequence[Photo], run: Run) -> None:
