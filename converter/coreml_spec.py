@@ -1,0 +1,96 @@
+"""The specification of a Core ML file: loading it, what it says about itself, and coremltools without its talk."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bundle.errors import BundleError, MissingExtra
+from converter.subject import tensorflow
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """coremltools warns of every library's version, logs what only macOS has, and draws progress bars."""
+    nowhere, level = io.StringIO(), logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stderr(nowhere), contextlib.redirect_stdout(nowhere), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+
+
+def coremltools() -> Any:
+    """The module. Raises MissingExtra."""
+    tensorflow()  # which it imports itself, but aloud
+    try:
+        with silent():
+            import coremltools
+    except ImportError:
+        raise MissingExtra("coremltools is not installed; install it with: pip install 'imago[export]'") from None
+    return coremltools
+
+
+def parsed(path: Path) -> Any:
+    """Model of Model.proto. Raises whatever a damaged file makes protobuf raise; MissingExtra."""
+    coremltools()
+    from coremltools.proto import Model_pb2
+
+    return Model_pb2.Model.FromString(path.read_bytes())
+
+
+def metadata(spec: Any) -> dict[str, str]:
+    """What the file says about itself: author, licence, version, short description, and all that its maker added."""
+    told = spec.description.metadata
+    known = {"author": told.author, "license": told.license, "version": told.versionString}
+    return {**known, "description": told.shortDescription, **told.userDefined}
+
+
+def image_inputs(spec: Any) -> dict[str, str]:
+    """Names of the inputs that take 8-bit pictures, and their order of colours: RGB or BGR. Raises BundleError for others."""
+    orders = {}
+    for one in spec.description.input:
+        if one.type.WhichOneof("Type") == "imageType":
+            kind = one.type.imageType
+            orders[one.name] = kind.ColorSpace.Name(kind.colorSpace)
+    if strange := set(orders.values()) - {"RGB", "BGR"}:
+        raise BundleError(f"a picture of colours {strange.pop()}, RGB or BGR wanted")
+    return orders
+
+
+def pixels(tf: Any, picture: Any, order: str) -> Any:
+    """What Core ML hands a model for a picture (n, h, w, 3) of 0 to 255: (n, 3, h, w) in its order of colours."""
+    if order == "BGR":
+        picture = picture[..., ::-1]
+    return tf.transpose(picture, (0, 3, 1, 2))
+
+
+def compiled(
+    tf: Any, call: Callable[..., Any], inputs: Mapping[str, tuple[tuple[int, ...], str]]
+) -> Callable[..., Any]:
+    """Traced at once, so that what is not known is told when a file is loaded; inputs as shape and dtype."""
+    specs = {name: tf.TensorSpec(shape, dtype, name=name) for name, (shape, dtype) in inputs.items()}
+    traced: Callable[..., Any] = tf.function(call, autograph=False).get_concrete_function(**specs)
+    return traced
+
+
+Loaded = TypeVar("Loaded")
+
+
+def whole(path: Path, load: Callable[[], Loaded]) -> Loaded:
+    """What `load` gives. Raises BundleError that names the file for whatever it raises."""
+    try:
+        return load()
+    except MissingExtra:
+        raise
+    except Exception as error:
+        raise BundleError(f"{path}: {first_line(error)}; export it again") from error
+
+
+def first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
