@@ -1,6 +1,7 @@
 """What the operations of an ML Program mean, in TensorFlow: named as Core ML names them, arguments too. Pictures are (n, c, h, w)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,74 +15,39 @@ CASTS = {"fp16": "float32", "fp32": "float32", "int32": "int32", "bool": "bool"}
 CHANNELS_LAST, CHANNELS_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 
 
-def conv(
-    tf: Any,
-    x: Any,
-    weight: Any,
-    *,
-    bias: Any = None,
-    strides: Sequence[int] = (1, 1),
-    pad_type: str = "valid",
-    pad: Sequence[int] = (0, 0, 0, 0),
-    dilations: Sequence[int] = (1, 1),
-    groups: int = 1,
-) -> Any:
-    """`weight` is (out, in / groups, height, width)."""
-    pictures = tf.transpose(x, CHANNELS_LAST)
-    padding = _padding(pad_type, pad)
-    depthwise = groups > 1 and weight.shape[1] == 1
-    if depthwise:
-        kernel = np.reshape(weight, (groups, -1, *weight.shape[2:])).transpose(2, 3, 0, 1)
-        result = tf.nn.depthwise_conv2d(pictures, kernel, (1, *strides, 1), padding, dilations=list(dilations))
-    else:
-        kernel = np.transpose(weight, (2, 3, 1, 0))
-        result = tf.nn.conv2d(pictures, kernel, list(strides), padding, dilations=list(dilations))
-    return tf.transpose(result if bias is None else result + bias, CHANNELS_FIRST)
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """How a convolution or a pooling walks over a picture."""
 
+    kernel_sizes: Sequence[int] = ()
+    strides: Sequence[int] = (1, 1)
+    dilations: Sequence[int] = (1, 1)
+    pad_type: str = "valid"
+    pad: Sequence[int] = (0, 0, 0, 0)  # top, bottom, left, right; of pad_type custom
+    groups: int = 1
+    ceil_mode: bool = False
+    exclude_padding_from_average: bool = False
 
-def _padding(pad_type: str, pad: Sequence[int]) -> Any:
-    if pad_type in ("same", "valid"):
-        return pad_type.upper()
-    if pad_type == "custom":
-        return [[0, 0], list(pad[:2]), list(pad[2:]), [0, 0]]
-    raise BundleError(f"pad_type {pad_type} is not known here")
+    def __post_init__(self) -> None:
+        if self.pad_type not in ("valid", "custom", "same"):
+            raise BundleError(f"pad_type {self.pad_type} is not known here")
+        if self.ceil_mode:
+            raise BundleError("ceil_mode is not known here")
 
+    def padded(self, tf: Any, x: Any, fill: float) -> Any:
+        """Channels last. Padded here, since TensorFlow's explicit padding ends the process where a depthwise kernel meets it."""
+        sides: list[Sequence[int]]
+        if self.pad_type == "same":
+            sides = [_same(x.shape[2 + axis], self._reach(axis), self.strides[axis]) for axis in (0, 1)]
+        else:
+            sides = [self.pad[:2], self.pad[2:]] if self.pad_type == "custom" else [(0, 0), (0, 0)]
+        pictures = tf.transpose(x, CHANNELS_LAST)
+        if not np.any(sides):
+            return pictures
+        return tf.pad(pictures, [[0, 0], list(sides[0]), list(sides[1]), [0, 0]], constant_values=fill)
 
-def avg_pool(tf: Any, x: Any, *, exclude_padding_from_average: bool = False, **window: Any) -> Any:
-    padded, settings = _window(tf, x, 0.0, **window)
-    mean = tf.nn.avg_pool2d(padded, **settings)
-    if exclude_padding_from_average:
-        inside, _ = _window(tf, tf.ones_like(x[:1, :1]), 0.0, **window)
-        mean = mean / tf.nn.avg_pool2d(inside, **settings)
-    return tf.transpose(mean, CHANNELS_FIRST)
-
-
-def max_pool(tf: Any, x: Any, **window: Any) -> Any:
-    padded, settings = _window(tf, x, -np.inf, **window)
-    return tf.transpose(tf.nn.max_pool2d(padded, **settings), CHANNELS_FIRST)
-
-
-def _window(
-    tf: Any,
-    x: Any,
-    fill: float,
-    *,
-    kernel_sizes: Sequence[int],
-    pad_type: str,
-    strides: Sequence[int] = (1, 1),
-    pad: Sequence[int] = (0, 0, 0, 0),
-    ceil_mode: bool = False,
-) -> tuple[Any, dict[str, Any]]:
-    """Channels last and padded, and how to walk over it."""
-    if ceil_mode:
-        raise BundleError("ceil_mode is not known here")
-    if _padding(pad_type, pad) == "SAME":
-        pad = [side for axis in (0, 1) for side in _same(x.shape[2 + axis], kernel_sizes[axis], strides[axis])]
-    elif pad_type == "valid":
-        pad = (0, 0, 0, 0)
-    padded = tf.pad(x, [[0, 0], [0, 0], list(pad[:2]), list(pad[2:])], constant_values=fill)
-    walk = {"ksize": list(kernel_sizes), "strides": list(strides), "padding": "VALID"}
-    return tf.transpose(padded, CHANNELS_LAST), walk
+    def _reach(self, axis: int) -> int:
+        return (self.kernel_sizes[axis] - 1) * self.dilations[axis] + 1
 
 
 def _same(size: int, kernel: int, stride: int) -> tuple[int, int]:
@@ -89,18 +55,55 @@ def _same(size: int, kernel: int, stride: int) -> tuple[int, int]:
     return missing // 2, missing - missing // 2
 
 
-def batch_norm(
-    tf: Any, x: Any, *, mean: Any, variance: Any, gamma: Any = None, beta: Any = None, epsilon: float = 1e-5
-) -> Any:
+def conv(tf: Any, x: Any, weight: Any, bias: Any = None, **window: Any) -> Any:
+    """`weight` is (out, in / groups, height, width)."""
+    walk = Window(kernel_sizes=weight.shape[2:], **window)
+    pictures, dilations = walk.padded(tf, x, 0.0), list(walk.dilations)
+    if walk.groups > 1 and weight.shape[1] == 1:
+        kernel = np.reshape(weight, (walk.groups, -1, *weight.shape[2:])).transpose(2, 3, 0, 1)
+        result = tf.nn.depthwise_conv2d(pictures, kernel, [1, *walk.strides, 1], "VALID", dilations=dilations)
+    else:
+        kernel = np.transpose(weight, (2, 3, 1, 0))
+        result = tf.nn.conv2d(pictures, kernel, list(walk.strides), "VALID", dilations=dilations)
+    return tf.transpose(result if bias is None else result + bias, CHANNELS_FIRST)
+
+
+def avg_pool(tf: Any, x: Any, **window: Any) -> Any:
+    walk = Window(**window)
+    settings = {"ksize": list(walk.kernel_sizes), "strides": list(walk.strides), "padding": "VALID"}
+    mean = tf.nn.avg_pool2d(walk.padded(tf, x, 0.0), **settings)
+    if walk.exclude_padding_from_average:
+        mean = mean / tf.nn.avg_pool2d(walk.padded(tf, tf.ones_like(x[:1, :1]), 0.0), **settings)
+    return tf.transpose(mean, CHANNELS_FIRST)
+
+
+def max_pool(tf: Any, x: Any, **window: Any) -> Any:
+    walk = Window(**window)
+    best = tf.nn.max_pool2d(walk.padded(tf, x, -np.inf), list(walk.kernel_sizes), list(walk.strides), "VALID")
+    return tf.transpose(best, CHANNELS_FIRST)
+
+
+def batch_norm(tf: Any, x: Any, mean: Any, variance: Any, **affine: Any) -> Any:
     def wide(value: Any) -> Any:
-        return None if value is None else tf.reshape(value, [-1] + [1] * (len(x.shape) - 2))
+        return tf.reshape(value, [-1] + [1] * (len(x.shape) - 2)) if np.ndim(value) else value
 
-    return tf.nn.batch_normalization(x, wide(mean), wide(variance), wide(beta), wide(gamma), epsilon)
+    return _normalised(tf, x, (wide(mean), wide(variance)), **{name: wide(value) for name, value in affine.items()})
 
 
-def layer_norm(tf: Any, x: Any, axes: Any = None, *, gamma: Any = None, beta: Any = None, epsilon: float = 1e-5) -> Any:
-    mean, variance = tf.nn.moments(x, list(range(len(x.shape))) if axes is None else list(axes), keepdims=True)
-    return tf.nn.batch_normalization(x, mean, variance, beta, gamma, epsilon)
+def layer_norm(tf: Any, x: Any, axes: Any = None, **affine: Any) -> Any:
+    moments = tf.nn.moments(x, list(range(len(x.shape))) if axes is None else list(axes), keepdims=True)
+    return _normalised(tf, x, moments, **affine)
+
+
+def _normalised(tf: Any, x: Any, moments: Any, **affine: Any) -> Any:
+    _only(affine, "gamma", "beta", "epsilon")
+    offset, scale = affine.get("beta"), affine.get("gamma")
+    return tf.nn.batch_normalization(x, *moments, offset, scale, affine.get("epsilon", 1e-5))
+
+
+def _only(told: Collection[str], *known: str) -> None:
+    if strange := set(told) - set(known):
+        raise BundleError(f"{sorted(strange)[0]} is not known here")
 
 
 def linear(tf: Any, x: Any, weight: Any, *, bias: Any = None) -> Any:
@@ -140,15 +143,15 @@ def expand_dims(tf: Any, x: Any, axes: Any) -> Any:
     return x
 
 
-def slice_by_index(
-    tf: Any, x: Any, begin: Any, end: Any, *, stride: Any = None, begin_mask: Any = (), end_mask: Any = (), squeeze_mask: Any = ()
-) -> Any:
-    def bits(mask: Any) -> int:
-        return sum(1 << axis for axis, told in enumerate(mask) if told)
+def slice_by_index(tf: Any, x: Any, begin: Any, end: Any, **more: Any) -> Any:
+    _only(more, "stride", "begin_mask", "end_mask", "squeeze_mask")
+    names = {"begin_mask": "begin_mask", "end_mask": "end_mask", "squeeze_mask": "shrink_axis_mask"}
+    masks = {ours: _bits(more.get(theirs, ())) for theirs, ours in names.items()}
+    return tf.strided_slice(x, begin, end, more.get("stride"), **masks)
 
-    return tf.strided_slice(
-        x, begin, end, stride, begin_mask=bits(begin_mask), end_mask=bits(end_mask), shrink_axis_mask=bits(squeeze_mask)
-    )
+
+def _bits(mask: Any) -> int:
+    return sum(1 << axis for axis, told in enumerate(mask) if told)
 
 
 def split(tf: Any, x: Any, axis: int, *, num_splits: Any = None, split_sizes: Any = None) -> Any:
@@ -161,15 +164,14 @@ def concat(tf: Any, values: Any, axis: int, *, interleave: bool = False) -> Any:
     return tf.concat(values, axis)
 
 
-def gather(tf: Any, x: Any, indices: Any, *, axis: int = 0, batch_dims: int = 0, validate_indices: bool = False) -> Any:
-    del validate_indices  # TensorFlow always does
-    return tf.gather(x, indices, axis=axis, batch_dims=int(batch_dims))
+def gather(tf: Any, x: Any, indices: Any, axis: int = 0, **more: Any) -> Any:
+    _only(more, "batch_dims", "validate_indices")
+    return tf.gather(x, indices, axis=axis, batch_dims=int(more.get("batch_dims", 0)))
 
 
-def one_hot(
-    tf: Any, indices: Any, one_hot_vector_size: Any, *, axis: int = -1, on_value: Any = 1, off_value: Any = 0
-) -> Any:
-    return tf.one_hot(indices, one_hot_vector_size, on_value, off_value, axis)
+def one_hot(tf: Any, indices: Any, one_hot_vector_size: Any, axis: int = -1, **values: Any) -> Any:
+    _only(values, "on_value", "off_value")
+    return tf.one_hot(indices, one_hot_vector_size, values.get("on_value", 1), values.get("off_value", 0), axis)
 
 
 def dequantise(tf: Any, *, quantized_data: Any, zero_point: Any, scale: Any, axis: int) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from bundle.errors import BundleError
 from converter.coreml_ops import OPS
-from converter.coreml_spec import image_inputs, metadata, parsed
+from converter.coreml_spec import first_line, image_inputs, metadata, parsed, pixels
 from converter.subject import tensorflow
 
 SPEC, WEIGHTS = "Data/com.apple.CoreML/model.mlmodel", "Data/com.apple.CoreML/weights/weight.bin"
@@ -38,14 +38,16 @@ class Program:
     labels: tuple[str, ...] | None  # of the classify operation; its scores are an output, the best label is not
     metadata: dict[str, str]
     call: Callable[..., Any]
-    runtime = "an interpreter of ML Programs on TensorFlow"
+    runtime: str
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """One array for each input, pictures as uint8; to one for each output. Raises BundleError for other names or shapes."""
         found = {name: np.shape(value) for name, value in inputs.items()}
         if found != self.inputs:
             raise BundleError(f"{self.path}: inputs {found} given, {self.inputs} wanted")
-        floats = {name: value.astype(np.float32) if value.dtype == np.uint8 else value for name, value in inputs.items()}
+        floats = {
+            name: value.astype(np.float32) if value.dtype == np.uint8 else value for name, value in inputs.items()
+        }
         return {name: value.numpy() for name, value in self.call(**floats).items()}
 
 
@@ -60,6 +62,7 @@ def load(path: Path) -> Program:
     rest = [operation for operation in block.operations if operation.type not in ("const", DEQUANTISE)]
     return Program(
         path=path,
+        runtime="an interpreter of ML Programs on TensorFlow",
         inputs=_shapes(spec, function),
         outputs=tuple(name for name in block.outputs if name != spec.description.predictedFeatureName),
         labels=_labels(path, rest, consts),
@@ -134,7 +137,9 @@ def _labels(path: Path, operations: list[Any], consts: dict[str, Any]) -> tuple[
 # ---- arithmetic ----------------------------------------------------------------------------
 
 
-def _compiled(path: Path, spec: Any, function: Any, consts: dict[str, Any], operations: list[Any]) -> Callable[..., Any]:
+def _compiled(
+    path: Path, spec: Any, function: Any, consts: dict[str, Any], operations: list[Any]
+) -> Callable[..., Any]:
     """(inputs by name) -> outputs by name."""
     tf = tensorflow()
     pictures = image_inputs(spec)
@@ -147,14 +152,8 @@ def _compiled(path: Path, spec: Any, function: Any, consts: dict[str, Any], oper
             values |= _results(tf, path, operation, values)
         return {name: values[name] for name in function.block_specializations[function.opset].outputs if name in values}
 
-    return tf.function(call, autograph=False)
-
-
-def pixels(tf: Any, picture: Any, order: str) -> Any:
-    """What Core ML hands a model for a picture (n, h, w, 3) of 0 to 255: (n, 3, h, w) in its order of colours."""
-    if order == "BGR":
-        picture = picture[..., ::-1]
-    return tf.transpose(picture, (0, 3, 1, 2))
+    compiled: Callable[..., Any] = tf.function(call, autograph=False)
+    return compiled
 
 
 def _results(tf: Any, path: Path, operation: Any, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -167,13 +166,15 @@ def _results(tf: Any, path: Path, operation: Any, values: Mapping[str, Any]) -> 
     try:
         result = OPS[operation.type](tf, **arguments)
     except Exception as error:  # whatever a damaged file makes TensorFlow raise
-        raise BundleError(f"{path}: operation {operation.type} ({names[0]}): {str(error).splitlines()[0]}") from error
+        raise BundleError(f"{path}: operation {operation.type} ({names[0]}): {first_line(error)}") from error
     return dict(zip(names, result if isinstance(result, tuple) else (result,), strict=True))
 
 
 def _arguments(path: Path, operation: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     arguments = {}
     for key, bound in operation.inputs.items():
-        found = [_value(path, one.value, None) if one.HasField("value") else values[one.name] for one in bound.arguments]
+        found = [
+            _value(path, one.value, None) if one.HasField("value") else values[one.name] for one in bound.arguments
+        ]
         arguments[key] = found if key == "values" else found[0]
     return arguments

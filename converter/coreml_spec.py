@@ -65,3 +65,14 @@ def image_inputs(spec: Any) -> dict[str, str]:
     if strange := set(orders.values()) - {"RGB", "BGR"}:
         raise BundleError(f"a picture of colours {strange.pop()}, RGB or BGR wanted")
     return orders
+
+
+def pixels(tf: Any, picture: Any, order: str) -> Any:
+    """What Core ML hands a model for a picture (n, h, w, 3) of 0 to 255: (n, 3, h, w) in its order of colours."""
+    if order == "BGR":
+        picture = picture[..., ::-1]
+    return tf.transpose(picture, (0, 3, 1, 2))
+
+
+def first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
