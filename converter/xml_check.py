@@ -124,8 +124,8 @@ def _everything(manifest: XmlManifest) -> Iterator[tuple[np.ndarray, list[int]]]
     rng, spec, most = np.random.default_rng(0), manifest.preprocess, manifest.most_tokens
     tokens = rng.permutation(manifest.vocabulary)
     for start in range(0, len(tokens), most):
-        piece = np.resize(tokens[start : start + most], most)
-        yield rng.integers(0, 256, (spec.height, spec.width, 3), np.uint8), piece.tolist()
+        piece = np.take(tokens[start : start + most], np.arange(most), mode="wrap").tolist()
+        yield rng.integers(0, 256, (spec.height, spec.width, 3), np.uint8), piece
 
 
 def _follow(engine: XmlEngine, pixels: np.ndarray, tokens: list[int]) -> np.ndarray:

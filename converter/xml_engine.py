@@ -23,7 +23,7 @@ def fixed(job: Job, opened: Callable[[Path], Run], runtime: str) -> XmlArtifact:
     both = (network.encoder, network.step)
     paths = [job.folder / program.file for program in both]
     encode, step = (_tried(opened(path), program, path) for path, program in zip(paths, both, strict=True))
-    engine = _growing(encode, step, network, runtime.partition(" ")[0])
+    engine = _growing(encode, step, network, runtime)
     return XmlArtifact(path=paths[0], runtime=runtime, engine=engine, network=network, schema=schema)
 
 

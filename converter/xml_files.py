@@ -99,7 +99,8 @@ def _values(shapes: dict[str, list[int]], types: dict[str, Type]) -> dict[str, V
 def write(job: Job, encoder: Program, step: Program) -> None:
     """The schema and network.json."""
     manifest = job.subject.manifest
-    assert manifest.kind == "xml"
+    if manifest.kind != "xml":
+        raise BundleError(f"{job.subject.directory}: a {manifest.kind}, not a model that makes XML")
     network = Network(
         format="imago-network-1",
         id=manifest.id,

@@ -1,5 +1,8 @@
 """The formats of a model that makes XML: an encoder and a step, with the schema and network.json beside them."""
 
+import io
+import json
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -17,6 +20,7 @@ from converter.subject import tensorflow
 from converter.xml_engine import Run, fixed, unreadable
 from converter.xml_files import Program, Value, XmlArtifact, metadata, names
 
+ABOUT = "about.json"
 SIGNATURES = ("encode", "step")
 
 
@@ -27,18 +31,20 @@ def write(job: Job, form: str) -> None:
 
 def read(job: Job, form: str) -> list[XmlArtifact]:
     """From the files in job.folder alone. Raises BundleError for one that is damaged."""
-    return [_format(job, form).read(job)]
+    return _format(job, form).read(job)
 
 
 @dataclass(frozen=True)
 class _Format:
     halves: bool  # whether there is fp16
     write: Callable[[Job], None]
-    read: Callable[[Job], XmlArtifact]
+    read: Callable[[Job], list[XmlArtifact]]
 
 
 def _format(job: Job, form: str) -> _Format:
-    where = job.subject.directory
+    where, kind = job.subject.directory, job.subject.manifest.kind
+    if kind != "xml":
+        raise BundleError(f"{where}: a {kind}, not a model that makes XML")
     if form not in FORMATS:
         raise BundleError(f"{where}: there is no {form} of a model that makes XML; there are {', '.join(FORMATS)}")
     found = FORMATS[form]
@@ -72,12 +78,12 @@ def _value(info: Any) -> tuple[str, Value]:
     return info.name, Value(type=dtype, shape=tuple(at.dim_value or None for at in shape))
 
 
-def _read_onnx(job: Job) -> XmlArtifact:
+def _read_onnx(job: Job) -> list[XmlArtifact]:
     network, schema = xml_files.read(job.folder)
     paths = [job.folder / program.file for program in (network.encoder, network.step)]
     engine = onnx_xml.load(paths[0], paths[1], network.preprocess, network.vocabulary)
     runtime = f"onnxruntime {version('onnxruntime')}"
-    return XmlArtifact(path=paths[0], runtime=runtime, engine=engine, network=network, schema=schema)
+    return [XmlArtifact(path=paths[0], runtime=runtime, engine=engine, network=network, schema=schema)]
 
 
 # ---- LiteRT ---------------------------------------------------------------------------------
@@ -93,22 +99,31 @@ def _write_litert(job: Job) -> None:
         if job.quantize == "fp16":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.target_spec.supported_types = [tf.float16]
-        (job.folder / name).write_bytes(converter.convert())
+        (job.folder / name).write_bytes(_saying(converter.convert(), job))
     xml_files.write(job, *xml_files.programs(xml_network.sizes(job.subject), *files))
 
 
-def _read_litert(job: Job) -> XmlArtifact:
+def _saying(model: bytes, job: Job) -> bytes:
+    """With a zip behind it that says what it is, as LiteRT's own metadata have their files."""
+    out = io.BytesIO(model)
+    with zipfile.ZipFile(out, "a") as archive:
+        archive.writestr(zipfile.ZipInfo(ABOUT), json.dumps(metadata(job), indent=1, sort_keys=True))
+    return out.getvalue()
+
+
+def _read_litert(job: Job) -> list[XmlArtifact]:
     interpreter = _library("ai_edge_litert.interpreter", "export")
 
     def opened(path: Path) -> Run:
         try:
+            zipfile.ZipFile(path).close()  # a file that was cut off has none; LiteRT might not notice
             with hushed():
                 runner = interpreter.Interpreter(str(path), num_threads=1).get_signature_runner()
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, zipfile.BadZipFile, ValueError, RuntimeError) as error:
             raise unreadable(path, "LiteRT", error) from error
         return lambda inputs: runner(**inputs)
 
-    return fixed(job, opened, f"ai-edge-litert {version('ai-edge-litert')}")
+    return [fixed(job, opened, f"ai-edge-litert {version('ai-edge-litert')}")]
 
 
 # ---- SavedModel -----------------------------------------------------------------------------
@@ -126,7 +141,7 @@ def _write_savedmodel(job: Job) -> None:
     xml_files.write(job, *(program.model_copy(update={"signature": name}) for program, name in named))
 
 
-def _read_savedmodel(job: Job) -> XmlArtifact:
+def _read_savedmodel(job: Job) -> list[XmlArtifact]:
     tf = tensorflow()
     path = job.folder / "saved_model"
     try:
@@ -144,7 +159,7 @@ def _read_savedmodel(job: Job) -> XmlArtifact:
 
         return run
 
-    return fixed(job, opened, f"tensorflow {tf.__version__}")
+    return [fixed(job, opened, f"tensorflow {tf.__version__}")]
 
 
 def _library(name: str, extra: str) -> Any:
