@@ -1,0 +1,76 @@
+"""Core ML: two ML Programs, the encoder with a picture as its input and the step with its caches as inputs."""
+
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from bundle.errors import ImagoError
+from converter import coreml_program, xml_files, xml_network
+from converter.artifact import Job
+from converter.coreml import VISION
+from converter.coreml_package import Features, Metadata, package
+from converter.coreml_spec import coremltools
+from converter.xml_engine import Run, fixed, unreadable
+from converter.xml_files import XmlArtifact
+
+IMAGE = "image"
+TOLD = {
+    IMAGE: "a picture",
+    "token": "the one before; 0 at the start",
+    "position": "how many came before it",
+    "cache_keys": "zeros at the start, then new_cache_keys",
+    "cache_values": "zeros at the start, then new_cache_values",
+    "memory_keys": "what the encoder says of the picture",
+    "memory_values": "what the encoder says of the picture",
+    "logits": "of the next token, those that the schema does not allow there among them",
+    "new_cache_keys": "cache_keys with this token at its position",
+    "new_cache_values": "cache_values with this token at its position",
+}
+
+
+def write(job: Job) -> None:
+    """Raises BundleError, MissingExtra."""
+    sizes, files = xml_network.sizes(job.subject), xml_files.names(job, "mlpackage")
+    programs = (xml_network.encoder(job.subject, name=IMAGE, floating=True), xml_network.step(job.subject))
+    for file, program, (_, outputs) in zip(files, programs, (sizes.encoder(IMAGE), sizes.step()), strict=True):
+        features = Features(outputs=tuple(outputs), told=TOLD)
+        package(program, job.folder / file, metadata=_metadata(job), features=features, quantize=job.quantize)
+    xml_files.write(job, *xml_files.programs(sizes, *files, image=(IMAGE, "image")))
+
+
+def read(job: Job) -> list[XmlArtifact]:
+    """Interpreted in 32-bit arithmetic; on macOS also by Core ML itself. Raises BundleError."""
+    interpreted = fixed(job, _interpreted, "an interpreter of ML Programs on TensorFlow")
+    if platform.system() != "Darwin":
+        return [interpreted]
+    return [interpreted, fixed(job, _predicted, f"Core ML of macOS {platform.mac_ver()[0]}")]
+
+
+def _interpreted(path: Path) -> Run:
+    try:
+        return coreml_program.load(path).run
+    except ImagoError:
+        raise
+    except Exception as error:  # what the reader of weights raises has no kind of its own
+        raise unreadable(path, "the interpreter", error) from error
+
+
+def _predicted(path: Path) -> Run:
+    """By Core ML, which takes pictures as Pillow's."""
+    native: Any = coremltools().models.MLModel(str(path))
+
+    def run(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        given = {name: Image.fromarray(value[0]) if name == IMAGE else value for name, value in inputs.items()}
+        found: dict[str, np.ndarray] = native.predict(given)
+        return found
+
+    return run
+
+
+def _metadata(job: Job) -> Metadata:
+    said, resize = xml_files.metadata(job), job.subject.spec.resize
+    user = {"imago.id": said["id"], "imago.name": said["name"], "imago.resize": resize, "imago.vision": VISION[resize]}
+    return Metadata(description=said["description"], version=said["version"], user=user)
