@@ -8,11 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bundle import store
 from bundle.errors import BundleError
-from converter import parity, pictures
+from converter import parity, pictures, xml_check, xml_formats
 from converter.artifact import Job, Quantize
-from converter.formats import FORMATS, Format
+from converter.formats import Format
 from converter.parity import Truth
 from converter.subject import Subject
 
@@ -34,7 +36,7 @@ class Export:
         return self.subject.manifest.kind == "xml"
 
     @cached_property
-    def calibration(self) -> Any:
+    def calibration(self) -> np.ndarray | None:
         """uint8 (n, h, w, 3), or None."""
         if self.calibrate is None:
             return None
@@ -49,6 +51,14 @@ class Export:
         if self.pictures is not None:
             sets["pictures"] = pictures.folder(self.pictures, self.subject.spec)
         return Truth(subject=self.subject, pictures=sets)
+
+    @cached_property
+    def more(self) -> np.ndarray:
+        """uint8 (n, h, w, 3): what a model that makes XML is compared on besides, which may be nothing."""
+        spec = self.subject.spec
+        if self.pictures is None:
+            return np.zeros((0, spec.height, spec.width, 3), np.uint8)
+        return pictures.folder(self.pictures, spec)
 
     def home(self, form: Format) -> Path:
         """OUT/FORMAT, or OUT/FORMAT-QUANTIZE."""
@@ -69,7 +79,7 @@ def write(export: Export, form: Format) -> dict[str, Any]:
     try:
         made = temporary / home.name
         made.mkdir()
-        _formats(export, form).write(export.job(made))
+        _fill(export, form, made)
         record = _record(export, form, made)
         (made / RECORD).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         if home.exists():
@@ -92,17 +102,18 @@ def check(export: Export, form: Format) -> dict[str, Any]:
 
 def able(export: Export, form: Format) -> None:
     """Raises BundleError where the format cannot hold what is asked for."""
-    if export.xml and not form.xml:
-        names = ", ".join(one.name for one in FORMATS.values() if one.xml)
-        raise BundleError(f"{form.name} is for classifiers, {export.subject.title} makes XML; choose --to {names}")
-    known = _formats(export, form).QUANTIZE
-    if export.quantize and export.quantize not in known:
+    if export.xml:
+        xml_formats.known(Job(subject=export.subject, folder=export.out, quantize=export.quantize), form.name)
+    elif export.quantize and export.quantize not in (known := form.quantize):
         words = f"; it knows {' and '.join(sorted(known))}" if known else ""
         raise BundleError(f"{form.name} has no {export.quantize} here{words}; leave --quantize out")
 
 
-def _formats(export: Export, form: Format) -> Any:
-    return form.load()
+def _fill(export: Export, form: Format, folder: Path) -> None:
+    if export.xml:
+        xml_formats.write(export.job(folder), form.name)
+    else:
+        form.load().write(export.job(folder))
 
 
 def _record(export: Export, form: Format, folder: Path) -> dict[str, Any]:
@@ -119,18 +130,24 @@ def _record(export: Export, form: Format, folder: Path) -> dict[str, Any]:
 
 
 def _checked(export: Export, form: Format, folder: Path) -> list[dict[str, Any]]:
-    module = _formats(export, form)
+    """A file each, and how well it agrees."""
+    job = export.job(folder)
+    artifacts = xml_formats.read(job, form.name) if export.xml else form.load().read(job)
     return [
         {
             "file": artifact.path.relative_to(folder).as_posix(),
             "runtime": artifact.runtime,
-            "bound": asdict(parity.BOUNDS[export.quantize]),
-            "figures": {
-                name: asdict(figures) for name, figures in parity.check(export.truth, artifact, export.quantize).items()
-            },
+            "figures": _figures(export, artifact),
         }
-        for artifact in module.read(export.job(folder))
+        for artifact in artifacts
     ]
+
+
+def _figures(export: Export, artifact: Any) -> dict[str, Any]:
+    if export.xml:
+        return asdict(xml_check.check(export.subject, artifact, export.more))
+    found = parity.check(export.truth, artifact, export.quantize)
+    return {name: asdict(figures) for name, figures in found.items()}
 
 
 def _paths(folder: Path) -> list[str]:

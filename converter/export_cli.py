@@ -114,7 +114,12 @@ def _print(home: Path, record: dict[str, Any], seconds: float) -> None:
         click.echo(f"  {checked['file']}: {_agreement(checked['figures'])} ({checked['runtime']})")
 
 
-def _agreement(figures: dict[str, dict[str, Any]]) -> str:
+def _agreement(figures: dict[str, Any]) -> str:
+    if "documents" in figures:
+        return (
+            f"{figures['differ']} of {figures['documents']} documents differ, "
+            f"logits by {figures['logits']:.1e} at most over {figures['tokens']} tokens"
+        )
     return "; ".join(
         f"{name}: {one['pictures']} pictures, differ by {one['difference']:.1e} at most, {one['differ']} other answers"
         for name, one in figures.items()

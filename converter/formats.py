@@ -15,7 +15,6 @@ class Format:
     text: str  # for people who choose
     module: str
     packages: tuple[str, ...]  # whose versions matter
-    xml: bool = False  # for models that make XML too
 
     def load(self) -> Any:
         """The module; see converter/artifact.py for what it holds."""
@@ -48,28 +47,24 @@ FORMATS: Mapping[str, Format] = {
             text="Core ML for iOS and macOS: .mlpackage and .mlmodel",
             module="converter.coreml",
             packages=(*_KERAS, "coremltools"),
-            xml=True,
         ),
         Format(
             name="litert",
             text="LiteRT (TensorFlow Lite) for Android and small machines: .tflite",
             module="converter.litert",
             packages=(*_KERAS, "ai-edge-litert"),
-            xml=True,
         ),
         Format(
             name="onnx",
             text="ONNX, with labels inside: .onnx",
             module="converter.onnx_file",
             packages=("onnx", "onnxruntime"),
-            xml=True,
         ),
         Format(
             name="savedmodel",
             text="TensorFlow's SavedModel, for TensorFlow Serving",
             module="converter.saved_model",
             packages=_KERAS,
-            xml=True,
         ),
         Format(
             name="graphdef",

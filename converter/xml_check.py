@@ -1,6 +1,5 @@
 """An exported model that makes XML against the bundle: the same documents, and the numbers behind every token."""
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -33,7 +32,6 @@ class Figures:
     tokens: int  # whose logits were compared
     others: int  # of them, have another likeliest one after them
     logits: float  # largest difference from the bundle's, relative to max(1, |logit|)
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,6 @@ class _Told:
 
 def check(subject: Subject, artifact: XmlArtifact, pictures: np.ndarray) -> Figures:
     """`pictures`: uint8 (n, h, w, 3), beside the golden ones; n may be 0. Raises BundleError for an artifact that is not the bundle."""
-    began = time.monotonic()
     manifest = _same(subject, artifact)
     told: list[_Told] = []
     engine, codec = _listening(artifact.engine, told), artifact.codec()
@@ -62,8 +59,7 @@ def check(subject: Subject, artifact: XmlArtifact, pictures: np.ndarray) -> Figu
     count, others, off = _compared(_truth(subject, manifest), told)
     _within(artifact, "logits differ from the bundle's by {:.3g}", off, TOLERANCE)
     _within(artifact, "the share of other tokens than the bundle's is {:.3g}", others / max(1, count), SHARE)
-    seconds = round(time.monotonic() - began, 3)
-    return Figures(documents=documents, differ=differ, tokens=count, others=others, logits=off, seconds=seconds)
+    return Figures(documents=documents, differ=differ, tokens=count, others=others, logits=off)
 
 
 def _within(artifact: XmlArtifact, words: str, found: float, most: dict[Precision, float]) -> None:

@@ -26,12 +26,12 @@ SIGNATURES = ("encode", "step")
 
 def write(job: Job, form: str) -> None:
     """Fills job.folder. Raises BundleError for what there is not, MissingExtra."""
-    _format(job, form).write(job)
+    known(job, form).write(job)
 
 
 def read(job: Job, form: str) -> list[XmlArtifact]:
     """From the files in job.folder alone. Raises BundleError for one that is damaged."""
-    return _format(job, form).read(job)
+    return known(job, form).read(job)
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class _Format:
     read: Callable[[Job], list[XmlArtifact]]
 
 
-def _format(job: Job, form: str) -> _Format:
+def known(job: Job, form: str) -> _Format:
+    """Raises BundleError for what there is not."""
     where, kind = job.subject.directory, job.subject.manifest.kind
     if kind != "xml":
         raise BundleError(f"{where}: a {kind}, not a model that makes XML")
