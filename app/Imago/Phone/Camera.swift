@@ -14,7 +14,7 @@ final class Camera: NSObject {
     /// Asks for permission the first time. `refused` hears one sentence, on the main queue, where there will be no pictures.
     func start(refused: @escaping (String) -> Void) {
         AVCaptureDevice.requestAccess(for: .video) { [weak self] allowed in
-            Work.queue.async {
+            Work.queue.async { [weak self] in
                 do {
                     guard allowed else {
                         throw Refusal("Imago may not use the camera; allow it in Settings under Imago, or choose a photo")
