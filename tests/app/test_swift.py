@@ -14,7 +14,7 @@ APP = ROOT / "app"
 SWIFT = sorted(path for folder in ("Imago", "Tests") for path in (APP / folder).rglob("*.swift")) + [
     APP / "Package.swift"
 ]
-APPLE = {"AVFoundation", "Combine", "CoreGraphics", "CoreImage", "CoreML", "ImageIO", "PhotosUI", "SwiftUI", "UIKit", "Vision"}
+APPLE = {"AVFoundation", "Combine", "CoreGraphics", "CoreImage", "CoreML", "ImageIO", "PhotosUI", "SwiftUI", "Vision"}
 
 
 def wrong(node):
