@@ -5,17 +5,18 @@ BIN := .venv/bin
 # The system's certificates, so that a company's proxy is believed where the system believes it.
 SYNC = UV_SYSTEM_CERTS=1 UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1 $(UV) sync --frozen --inexact --quiet --python $(PYTHON)
 BUNDLES ?=
+BUNDLE ?= $(wildcard server/bundles/pieces-????????)
 LISTEN ?= 127.0.0.1:5000
 JAX ?= tests/training tests/bundle/test_canonical.py tests/bundle/test_engine.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-jax soak check bench bench-peers peers-kserve bench-serving bench-fronts bench-xml bench-training bundles samples browser screenshots lock format clean
+.PHONY: help setup serve test test-jax soak check bench bench-peers peers-kserve bench-serving bench-fronts bench-xml bench-training bench-export app-model bundles samples browser screenshots lock format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(UV) ## everything for training, serving and developing
-	$(SYNC) --extra serve --extra train --extra dev
+	$(SYNC) --extra serve --extra train --extra export --extra dev
 
 serve: $(UV) ## serve the embedded default (BUNDLES="DIR ..." for yours) on http://127.0.0.1:5000; no TensorFlow
 	$(SYNC) --extra serve
@@ -59,6 +60,13 @@ bench-xml: setup ## train on pages and patterns and measure image to XML (hours;
 
 bench-training: setup ## train classifiers and measure seconds, accuracy and what of it is served (ONLY=seconds,cards for parts, WORK=DIR keeps caches)
 	$(BIN)/python -m bench.training $(if $(ONLY),--only $(ONLY)) $(if $(WORK),--work $(WORK))
+
+bench-export: setup ## export and import, and measure how far each format is from Keras (ONLY=exact,rounded,seconds,back; WORK=DIR keeps what was made)
+	$(BIN)/python -m bench.export $(if $(ONLY),--only $(ONLY)) $(if $(WORK),--work $(WORK))
+
+app-model: setup ## put a bundle's Core ML export into the iOS app (BUNDLE=DIR; the embedded classifier)
+	$(BIN)/imago export $(BUNDLE) --to coreml --out .exports
+	$(BIN)/python app/model.py .exports/coreml
 
 bundles: setup ## draw the pictures and train the embedded default again
 	$(BIN)/python -m training.default

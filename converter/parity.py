@@ -76,8 +76,8 @@ class Truth:
     def answers(self, scores: np.ndarray) -> np.ndarray:
         """(n, k) of bool: the best label, or those that are present."""
         if self._manifest.scores == "sigmoid":
-            return np.greater_equal(scores, np.asarray(self._manifest.thresholds))
-        return np.equal(scores.argmax(axis=1)[:, None], np.arange(scores.shape[1]))
+            return np.asarray(scores >= np.asarray(self._manifest.thresholds))
+        return np.asarray(scores.argmax(axis=1)[:, None] == np.arange(scores.shape[1]))
 
 
 def rows(run: Callable[[np.ndarray], np.ndarray], some: np.ndarray) -> np.ndarray:

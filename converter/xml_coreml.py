@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from bundle.errors import ImagoError
-from converter import coreml_program, xml_files, xml_network
+from converter import coreml_program, xml_files, xml_grammar, xml_network
 from converter.artifact import Job
 from converter.coreml import VISION
 from converter.coreml_package import Features, Metadata, package
@@ -32,7 +32,8 @@ TOLD = {
 
 
 def write(job: Job) -> None:
-    """Raises BundleError, MissingExtra."""
+    """The two packages, and grammar.json for a decoder that reads no RELAX NG. Raises BundleError, MissingExtra."""
+    xml_grammar.write(job.subject.directory, job.folder / "grammar.json")
     sizes, files = xml_network.sizes(job.subject), xml_files.names(job, "mlpackage")
     programs = (xml_network.encoder(job.subject, name=IMAGE, floating=True), xml_network.step(job.subject))
     for file, program, (_, outputs) in zip(files, programs, (sizes.encoder(IMAGE), sizes.step()), strict=True):
