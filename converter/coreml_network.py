@@ -10,7 +10,7 @@ import numpy as np
 from bundle.errors import BundleError
 from converter.coreml_ops import OPS
 from converter.coreml_program import Program
-from converter.coreml_spec import first_line, image_inputs, metadata, parsed, pixels
+from converter.coreml_spec import compiled, first_line, image_inputs, metadata, parsed, pixels, whole
 from converter.subject import tensorflow
 
 Layer = Callable[..., Any]  # (tensorflow, parameters, *inputs) -> tensor, or several
@@ -19,60 +19,61 @@ RANK4 = 1  # imageInputShapeMapping: pictures come as (1, 3, h, w), not (1, 1, 3
 
 def load(path: Path) -> Program:
     """Raises BundleError for a damaged file and for what this interpreter does not know; MissingExtra."""
+    return whole(path, lambda: _network(path))
+
+
+def _network(path: Path) -> Program:
     spec = parsed(path)
-    pictures = image_inputs(spec)
-    if spec.WhichOneof("Type") != "neuralNetworkClassifier" or list(pictures) != [
-        one.name for one in spec.description.input
-    ]:
-        raise BundleError(f"{path}: not a neural network that classifies pictures")
-    network = spec.neuralNetworkClassifier
+    if spec.WhichOneof("Type") != "neuralNetworkClassifier":
+        raise BundleError("not a neural network that classifies")
+    network, pictures = spec.neuralNetworkClassifier, image_inputs(spec)
     if network.imageInputShapeMapping != RANK4:
-        raise BundleError(f"{path}: pictures of rank 5, which are not known here")
-    sizes = {one.name: one.type.imageType for one in spec.description.input}
+        raise BundleError("pictures of rank 5 are not known here")
+    sizes = {one.name: one.type.imageType for one in spec.description.input if one.name in pictures}
+    inputs: dict[str, tuple[int, ...]] = {name: (1, size.height, size.width, 3) for name, size in sizes.items()}
     return Program(
         path=path,
         runtime="an interpreter of neural networks on TensorFlow",
-        inputs={name: (1, size.height, size.width, 3) for name, size in sizes.items()},
+        inputs=inputs,
         outputs=(network.labelProbabilityLayerName,),
         labels=tuple(network.stringClassLabels.vector),
         metadata=metadata(spec),
-        call=_compiled(path, network, pictures),
+        call=_compiled(network, pictures, {name: (shape, "float32") for name, shape in inputs.items()}),
     )
 
 
-def _compiled(path: Path, network: Any, pictures: Mapping[str, str]) -> Callable[..., Any]:
+def _compiled(network: Any, pictures: Mapping[str, str], inputs: Any) -> Callable[..., Any]:
     """(pictures by name) -> scores by name."""
     tf = tensorflow()
 
-    def call(**inputs: Any) -> dict[str, Any]:
-        values = {name: pixels(tf, value, pictures[name]) for name, value in inputs.items()}
+    def call(**given: Any) -> dict[str, Any]:
+        values = {name: pixels(tf, value, pictures[name]) for name, value in given.items()}
         for step in network.preprocessing:
-            values[step.featureName] = _scaled(path, step, values[step.featureName], pictures[step.featureName])
+            values[step.featureName] = _scaled(step, values[step.featureName], pictures[step.featureName])
         for layer in network.layers:
-            values |= _results(tf, path, layer, values)
+            values |= _results(tf, layer, values)
         return {network.labelProbabilityLayerName: values[network.labelProbabilityLayerName]}
 
-    compiled: Callable[..., Any] = tf.function(call, autograph=False)
-    return compiled
+    return compiled(tf, call, inputs)
 
 
-def _scaled(path: Path, step: Any, picture: Any, order: str) -> Any:
+def _scaled(step: Any, picture: Any, order: str) -> Any:
     if step.WhichOneof("preprocessor") != "scaler":
-        raise BundleError(f"{path}: preprocessing {step.WhichOneof('preprocessor')} is not known here")
+        raise BundleError(f"preprocessing {step.WhichOneof('preprocessor')} is not known here")
     scaler = step.scaler
     biases = [scaler.redBias, scaler.greenBias, scaler.blueBias]
     shift = np.array(biases if order == "RGB" else biases[::-1], np.float32).reshape(3, 1, 1)
     return picture * scaler.channelScale + shift
 
 
-def _results(tf: Any, path: Path, layer: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+def _results(tf: Any, layer: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     kind = layer.WhichOneof("layer")
     if kind not in LAYERS:
-        raise BundleError(f"{path}: layer {kind} ({layer.name}) is not known here")
+        raise BundleError(f"layer {kind} ({layer.name}) is not known here")
     try:
         result = LAYERS[kind](tf, getattr(layer, kind), *(values[name] for name in layer.input))
     except Exception as error:  # whatever a damaged file makes TensorFlow raise
-        raise BundleError(f"{path}: layer {kind} ({layer.name}): {first_line(error)}") from error
+        raise BundleError(f"layer {kind} ({layer.name}): {first_line(error)}") from error
     return dict(zip(layer.output, result if isinstance(result, tuple) else (result,), strict=True))
 
 
@@ -206,6 +207,12 @@ def _reduce(name: str) -> Layer:
     return reduce
 
 
+def _concat(tf: Any, layer: Any, *inputs: Any) -> Any:
+    if layer.sequenceConcat:
+        raise BundleError("sequenceConcat is not known here")
+    return OPS["concat"](tf, values=inputs, axis=-3)  # channels
+
+
 def _constant(tf: Any, layer: Any) -> Any:
     return tf.constant(_weights(layer.data, layer.shape))
 
@@ -244,6 +251,7 @@ LAYERS: dict[str, Layer] = {
     "concatND": lambda tf, layer, *inputs: OPS["concat"](
         tf, values=inputs, axis=layer.axis, interleave=layer.interleave
     ),
+    "concat": _concat,
     "softmaxND": lambda tf, layer, x: tf.nn.softmax(x, layer.axis),
     "clip": lambda tf, layer, x: tf.clip_by_value(x, layer.minVal, layer.maxVal),
     "transpose": lambda tf, layer, x: tf.transpose(x, list(layer.axes)),

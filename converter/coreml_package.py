@@ -48,8 +48,9 @@ def package(
     spec = _described(model, metadata, features)
     with silent():
         ct.utils.save_spec(spec, str(path), weights_dir=model.weights_dir)
-    (path / SPEC).write_bytes(spec.SerializeToString(deterministic=True))
-    (path / SPEC).chmod(0o644)  # coremltools copies a temporary file, which only its owner may read
+    where = path / "Data" / SPEC
+    where.write_bytes(spec.SerializeToString(deterministic=True))
+    where.chmod(0o644)  # coremltools copies a temporary file, which only its owner may read
     _settle(path / "Manifest.json")
 
 

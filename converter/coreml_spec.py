@@ -4,9 +4,9 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bundle.errors import BundleError, MissingExtra
 from converter.subject import tensorflow
@@ -37,15 +37,11 @@ def coremltools() -> Any:
 
 
 def parsed(path: Path) -> Any:
-    """Model of Model.proto. Raises BundleError, MissingExtra."""
+    """Model of Model.proto. Raises whatever a damaged file makes protobuf raise; MissingExtra."""
     coremltools()
     from coremltools.proto import Model_pb2
-    from google.protobuf.message import DecodeError
 
-    try:
-        return Model_pb2.Model.FromString(path.read_bytes())
-    except (OSError, DecodeError) as error:
-        raise BundleError(f"{path}: not a Core ML specification ({error}); export it again") from None
+    return Model_pb2.Model.FromString(path.read_bytes())
 
 
 def metadata(spec: Any) -> dict[str, str]:
@@ -72,6 +68,28 @@ def pixels(tf: Any, picture: Any, order: str) -> Any:
     if order == "BGR":
         picture = picture[..., ::-1]
     return tf.transpose(picture, (0, 3, 1, 2))
+
+
+def compiled(
+    tf: Any, call: Callable[..., Any], inputs: Mapping[str, tuple[tuple[int, ...], str]]
+) -> Callable[..., Any]:
+    """Traced at once, so that what is not known is told when a file is loaded; inputs as shape and dtype."""
+    specs = {name: tf.TensorSpec(shape, dtype, name=name) for name, (shape, dtype) in inputs.items()}
+    traced: Callable[..., Any] = tf.function(call, autograph=False).get_concrete_function(**specs)
+    return traced
+
+
+Loaded = TypeVar("Loaded")
+
+
+def whole(path: Path, load: Callable[[], Loaded]) -> Loaded:
+    """What `load` gives. Raises BundleError that names the file for whatever it raises."""
+    try:
+        return load()
+    except MissingExtra:
+        raise
+    except Exception as error:
+        raise BundleError(f"{path}: {first_line(error)}; export it again") from error
 
 
 def first_line(error: Exception) -> str:
