@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from bundle.errors import SchemaError
-from bundle.xml.grammar import Event, Expression, Grammar, Number, One
+from bundle.xml.grammar import Attribute, Element, Event, Expression, Grammar, Number, One, Text
 from bundle.xml.states import Rests, Tails, several, ways
 
 # States looked at; where a schema has more, every event is a token.
@@ -20,7 +20,7 @@ def choices(grammar: Grammar) -> tuple[list[Event], set[One | Number]]:
     marked: set[One | Number] = set()
     for at, tails in enumerate(explored(grammar, grammar.start)):
         if at >= MOST_EXPLORED:
-            marked.update(one for one in grammar.walk() if isinstance(one, One | Number))
+            marked.update(_all(grammar))
             chosen.update(event for one in marked for event in _events(one))
             break
         if several(ways(tails)):
@@ -30,6 +30,17 @@ def choices(grammar: Grammar) -> tuple[list[Event], set[One | Number]]:
     if len(chosen) >= MOST_TOKENS:
         raise SchemaError(f"the schema makes {len(chosen)} tokens, at most {MOST_TOKENS} wanted; list fewer values")
     return sorted(chosen, key=lambda event: (RANKS[event[0]], event[1])), marked
+
+
+def _all(grammar: Grammar) -> Iterator[One | Number]:
+    """Wherever an event stands, the starts and ends of elements and the names of attributes too."""
+    for node in grammar.walk():
+        if isinstance(node, One | Number):
+            yield node
+        if isinstance(node, Element | Attribute | Text):
+            yield node.open
+        if isinstance(node, Element):
+            yield node.close
 
 
 def same_language(one: Grammar, two: Grammar) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bundle.xml import automaton, codec
+from bundle.xml import automaton, codec, table
 from training import pieces
 
 from .schemas import codec_of, grow
@@ -57,6 +57,16 @@ def test_a_walk_takes_only_what_its_mask_allows():
     for token in np.flatnonzero(~walk.mask()).tolist() + [-1, 99]:
         with pytest.raises(ValueError, match="may not come here"):
             walk.push(token)
+
+
+@pytest.mark.parametrize("name", READY)
+def test_of_a_schema_too_large_to_be_looked_at_every_event_is_a_token(name, monkeypatch):
+    monkeypatch.setattr(table, "MOST_EXPLORED", 2)
+    large = codec.Codec(READY[name].grammar)
+    assert set(large.automaton.ids) > set(READY[name].automaton.ids)
+    for seed in range(10):
+        walk = grow(large, 100, Random(seed))
+        assert large.valid(large.write(walk.events))
 
 
 def test_copies_grow_apart():
