@@ -16,7 +16,7 @@ from converter.subject import Subject
 from converter.xml_files import NETWORK, SCHEMA, Precision, XmlArtifact
 
 # Of logits, each relative to its size or to 1. fp32: runtimes add in another order. fp16: of 43 sheets LiteRT came to 1.3e-2, Core ML to 1.5e-2.
-TOLERANCE: dict[Precision, float] = {"fp32": 1e-4, "fp16": 5e-2}
+TOLERANCE: dict[Precision, float] = {"fp32": 1e-4, "fp16": 2.5e-2}
 
 # Share of the tokens after which another one is the likeliest. Documents are counted, too, but one token in 400 makes another document.
 SHARE: dict[Precision, float] = {"fp32": 0.002, "fp16": 0.01}
