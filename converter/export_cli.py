@@ -111,16 +111,15 @@ def _print(home: Path, record: dict[str, Any], seconds: float) -> None:
     size = sum(file["size"] for file in record["files"].values())
     click.echo(f"{home}  {size / 1e6:.1f} MB, {seconds:.1f} s")
     for checked in record["checked"]:
-        click.echo(f"  {checked['file']}: {_agreement(checked['figures'])} ({checked['runtime']})")
+        click.echo(f"  {checked['file']}: {_agreement(checked['figures'])}; {checked['runtime']}")
 
 
 def _agreement(figures: dict[str, Any]) -> str:
+    """How well a file agrees with the bundle, over all sets of pictures."""
     if "documents" in figures:
-        return (
-            f"{figures['differ']} of {figures['documents']} documents differ, "
-            f"logits by {figures['logits']:.1e} at most over {figures['tokens']} tokens"
-        )
-    return "; ".join(
-        f"{name}: {one['pictures']} pictures, differ by {one['difference']:.1e} at most, {one['differ']} other answers"
-        for name, one in figures.items()
-    )
+        documents = f"{figures['differ']} of {figures['documents']} documents differ"
+        return f"{documents}, logits by {figures['logits']:.1e} at most over {figures['tokens']} tokens"
+    sets = figures.values()
+    pictures, differ = sum(one["pictures"] for one in sets), sum(one["differ"] for one in sets)
+    most = max(one["difference"] for one in sets)
+    return f"scores within {most:.1e}, {differ} of {pictures} answers differ"
