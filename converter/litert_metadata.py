@@ -1,7 +1,7 @@
 """TFLite's metadata: a table in the buffer TFLITE_METADATA, and the files that it names as a zip behind the model.
 
 Readers of the model look at its front, readers of a zip at its back, so both are one file. The numbers of fields and of
-enumerations are those of metadata_schema.fbs 1.1.0; the package that wrote such tables ended with Python 3.11.
+enumerations are those of metadata_schema.fbs 1.1.0.
 """
 
 import io

@@ -1,7 +1,8 @@
 """Weights in 8 bits are off by their rounding, and over a layer that adds up to a constant: it is measured on the calibration
 pictures and put into the biases, before a converter rounds the weights the same way.
 
-Of MobileNet 1.0's first answers on 241 photos int8 changed 9 in ONNX and 5 in LiteRT; with this 3 and 2.
+Of MobileNet 1.0's first answers on 241 photos int8 changed 9 in ONNX and 5 in LiteRT, with this 3 and 4; the mean error of a
+score fell from .0090 to .0053 and from .0084 to .0055.
 The rounding error alone is run through each layer, on what the exact network gives it, so one pass is enough.
 """
 
