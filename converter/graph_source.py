@@ -43,7 +43,8 @@ def read(path: Path, *, source: str | None, target: str | None, size: tuple[int,
     where = str(path)
     nodes = {node.name: node for node in graph.node}
     target = _named(nodes, target, where, "output") if target else _target(nodes, where)
-    needed = _ancestors(nodes, [target])
+    above = set(_ancestors(nodes, [target]))
+    needed = [name for name in nodes if name in above]
     cut = _cut(nodes, needed, source, where)
     pruned = _pruned(graph, nodes, cut, target, cut.size or size)
     graph_ops.check(pruned, where)

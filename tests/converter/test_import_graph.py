@@ -101,15 +101,10 @@ def test_retrained_graph_scores_as_in_tensorflow(run):
 
 
 def test_graph_may_be_cut_where_somebody_says(run):
-    found = run(retrained(), input="Mul:0", size=(9, 9), pixels="128/128")
-    assert model.open(found.bundle).run(NOISE) == pytest.approx(
-        truth(retrained_once(), "ResizeBilinear:0", "final_result:0"), abs=1e-5
-    )
-
-
-def retrained_once():
-    """Its dice are thrown once a graph."""
-    return retrained()
+    graph = retrained()
+    found = run(graph, input="Mul:0", size=(9, 9), pixels="128/128")
+    wanted = truth(graph, "ResizeBilinear:0", "final_result:0")
+    assert model.open(found.bundle).run(NOISE) == pytest.approx(wanted, abs=1e-5)
 
 
 def test_placeholder_is_found(run):
