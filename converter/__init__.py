@@ -1,1 +1,1 @@
-"""A bundle in, another runtime's files out. Imports bundle, never server or training. Nothing is exported yet."""
+"""A bundle in, another runtime's files out, and the way back. Imports bundle, never server or training."""
