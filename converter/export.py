@@ -118,11 +118,14 @@ def _fill(export: Export, form: Format, folder: Path) -> None:
 
 def _record(export: Export, form: Format, folder: Path) -> dict[str, Any]:
     """What is written beside the files; the same for the same bundle, versions and pictures. Raises BundleError where they are not what the bundle is."""
-    manifest = export.subject.manifest
+    subject = export.subject
+    manifest = subject.manifest
+    own = {"labels": subject.labels, **manifest.model_dump(mode="json", include={"scores", "thresholds"})}
     return {
         "format": form.name,
         "quantize": export.quantize,
-        "bundle": {"name": manifest.name, "id": manifest.id, "kind": manifest.kind},
+        **manifest.model_dump(mode="json", include={"name", "id", "kind", "preprocess"}),
+        **({} if export.xml else own),
         "versions": form.versions,
         "checked": _checked(export, form, folder),
         "files": {path: _file(folder / path) for path in _paths(folder)},
@@ -164,7 +167,7 @@ def _unchanged(export: Export, home: Path) -> None:
     """Every file is as it was written. Raises BundleError."""
     try:
         record = json.loads((home / RECORD).read_text(encoding="utf-8"))
-        files, found = record["files"], record["bundle"]["id"]
+        files, found = record["files"], record["id"]
         wanted = {path: files[path]["sha256"] for path in files}
     except (ValueError, KeyError, TypeError):
         raise BundleError(f"{home / RECORD}: damaged; export it again") from None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bundle.engine.keras_any import hushed
 from bundle.errors import MissingExtra
 from converter import rounding, saved_model
 from converter.about import calibration, in_pieces, refusing, split_labels, the_file
@@ -42,7 +43,8 @@ def _converted(folder: str, quantize: Quantize | None, pictures: np.ndarray | No
         convert.representative_dataset = lambda: _samples(pictures)
         convert.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         convert.inference_input_type = tf.uint8
-    return bytes(convert.convert())
+    with hushed(always=True):  # the converter tells its parameters
+        return bytes(convert.convert())
 
 
 def _samples(pictures: np.ndarray) -> Iterator[list[np.ndarray]]:
@@ -62,8 +64,9 @@ def read(job: Job) -> list[Artifact]:
     with refusing(path):
         with zipfile.ZipFile(path) as archive:  # first: a file that was cut off has no zip, and LiteRT might not say so
             labels = split_labels(archive.read(LABELS))
-        interpreter = Interpreter(model_content=path.read_bytes(), num_threads=1)
-        interpreter.allocate_tensors()
+        with hushed(always=True):  # LiteRT tells its delegates
+            interpreter = Interpreter(model_content=path.read_bytes(), num_threads=1)
+            interpreter.allocate_tensors()
         place, out = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
 
     def run(pixels: np.ndarray) -> np.ndarray:

@@ -100,7 +100,9 @@ def _write_litert(job: Job) -> None:
         if job.quantize == "fp16":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.target_spec.supported_types = [tf.float16]
-        (job.folder / name).write_bytes(_saying(converter.convert(), job))
+        with hushed(always=True):
+            model = converter.convert()
+        (job.folder / name).write_bytes(_saying(model, job))
     xml_files.write(job, *xml_files.programs(xml_network.sizes(job.subject), *files))
 
 
@@ -118,7 +120,7 @@ def _read_litert(job: Job) -> list[XmlArtifact]:
     def opened(path: Path) -> Run:
         try:
             zipfile.ZipFile(path).close()  # a file that was cut off has none; LiteRT might not notice
-            with hushed():
+            with hushed(always=True):
                 runner = interpreter.Interpreter(str(path), num_threads=1).get_signature_runner()
         except (OSError, zipfile.BadZipFile, ValueError, RuntimeError) as error:
             raise unreadable(path, "LiteRT", error) from error

@@ -103,10 +103,10 @@ def _missing(name: str | None) -> str:
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
+def hushed(*, always: bool = False) -> Iterator[None]:
     """For what may load TensorFlow, as Keras' files do on any backend: its libraries write to file descriptor 2 itself, past
-    sys.stderr and past their own log level."""
-    if "tensorflow" in sys.modules:
+    sys.stderr and past their own log level. `always`: for what talks even when it is loaded already."""
+    if "tensorflow" in sys.modules and not always:
         yield
         return
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)

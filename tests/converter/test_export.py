@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -171,8 +172,9 @@ def test_swapped_labels_are_found_without_the_record_too(copy):
 def test_a_shifted_mean_is_found_without_the_record_too(copy):
     (copy / "keras-json" / "export.json").unlink()
     path = copy / "keras-json" / "model.json"
-    assert '"offset": -1' in path.read_text()
-    path.write_text(path.read_text().replace('"offset": -1', '"offset": -0.9'))
+    text = re.sub(r'"offset": -[0-9.]+', '"offset": -0.9', path.read_text())
+    assert text != path.read_text()
+    path.write_text(text)
     assert "scores differ from the bundle's by" in said(check(copy, "keras-json"))
 
 
@@ -187,7 +189,7 @@ def test_a_damaged_file_is_one_sentence(copy, name):
 
 def test_an_export_of_another_bundle_is_found(copy):
     record = json.loads((copy / "onnx" / "export.json").read_text())
-    record["bundle"]["id"] = "0" * 64
+    record["id"] = "0" * 64
     (copy / "onnx" / "export.json").write_text(json.dumps(record))
     assert "made of another bundle" in said(check(copy))
 
