@@ -116,7 +116,7 @@ def test_a_program_of_several_tensors_keeps_their_names_and_values(tf, tmp_path)
         rows = tf.nn.gelu((rows - mean) * tf.math.rsqrt(variance + 1e-3), approximate=True)
         keys, values = tf.split(cache, 2, axis=-1)
         seen = tf.matmul(rows[..., :4], keys, transpose_b=True)
-        seen = tf.where(tf.range(6) <= at, seen, -1e9)
+        seen = tf.where((tf.range(6) <= at)[None, None], seen, -1e9)  # coremltools misreads a condition of a lower rank
         found = tf.concat([tf.nn.softmax(seen) @ values, rows[..., 4:]], -1)
         written = tf.one_hot(at, 6)[:, :, None]
         return {"cache_out": cache * (1 - written) + written * found[:, :1], "logits": tf.nn.relu(found)}
