@@ -81,17 +81,12 @@ def _results(tf: Any, layer: Any, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _weights(held: Any, shape: Sequence[int]) -> np.ndarray:
-    """float32 of `shape`, whichever way the file holds it; the first axis is that of the scales of 8-bit weights."""
+    """float32 of `shape`, from 16 bits or 32."""
+    if held.rawValue or held.int8RawValue:
+        raise BundleError("weights of 8 bits and fewer are not known here")
     if held.float16Value:
         return np.frombuffer(held.float16Value, np.float16).astype(np.float32).reshape(shape)
-    if not held.rawValue:
-        return np.array(held.floatValue, np.float32).reshape(shape)
-    if held.quantization.numberOfBits != 8 or not held.quantization.HasField("linearQuantization"):
-        raise BundleError("weights that are quantised in a way that is not known here")
-    linear = held.quantization.linearQuantization
-    along = [-1, *[1] * (len(shape) - 1)]
-    scale, bias = (np.array(part, np.float32).reshape(along) for part in (linear.scale, linear.bias))
-    return np.frombuffer(held.rawValue, np.uint8).reshape(shape) * scale + bias
+    return np.array(held.floatValue, np.float32).reshape(shape)
 
 
 def _bias(layer: Any, size: int) -> np.ndarray | None:

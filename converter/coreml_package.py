@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bundle.errors import BundleError
 from converter.artifact import Quantize
@@ -55,15 +55,15 @@ def package(
 
 
 def network(
-    program: Any, path: Path, *, metadata: Metadata, features: Features, quantize: Quantize | None = None
+    program: Any, path: Path, *, metadata: Metadata, features: Features, quantize: Literal["fp16"] | None = None
 ) -> None:
-    """The same of a classifier as a neural network, for devices before iOS 15; fp16 and int8 are of weights. Raises BundleError."""
+    """The same of a classifier as a neural network, for devices before iOS 15; fp16 is of weights. Raises BundleError."""
     model = _converted(program, path, features, {"convert_to": "neuralnetwork"})
     if quantize:
         with silent():
             from coremltools.models.neural_network.quantization_utils import quantize_weights
 
-            model = quantize_weights(model, {"fp16": 16, "int8": 8}[quantize])
+            model = quantize_weights(model, 16)
     path.write_bytes(_described(model, metadata, features).SerializeToString(deterministic=True))
 
 
@@ -91,11 +91,12 @@ def _inputs(ct: Any, program: Any, images: Collection[str]) -> list[Any]:
 
 
 def _in_8_bits(model: Any) -> Any:
-    """Weights linear around 0, one scale for each output channel."""
+    """Weights linear from the least to the largest, one scale for each output channel. Around 0 the largest difference of scores was
+    twice as large on 241 photos, 0.15 for 0.07, and the best label another on 4 for 3."""
     with silent():
         from coremltools.optimize import coreml as optimize
 
-        each = optimize.OpLinearQuantizerConfig(mode="linear_symmetric")
+        each = optimize.OpLinearQuantizerConfig(mode="linear")
         return optimize.linear_quantize_weights(model, optimize.OptimizationConfig(global_config=each))
 
 
