@@ -30,7 +30,7 @@ def kubectl():
 
 @pytest.fixture(scope="session")
 def rendered(kubectl, tmp_path_factory):
-    """("overlays/NAME", "components/NAME" or "base") -> the objects that are applied; a component's are over the base."""
+    """("overlays/NAME", "base", or components, blanks between them) -> the objects that are applied; components' over the base."""
     yaml = pytest.importorskip("yaml", reason="of the dev extra")
 
     @functools.cache
@@ -38,8 +38,8 @@ def rendered(kubectl, tmp_path_factory):
         folder = ROOT / "k8s" / name
         if name.startswith("components/"):
             folder = tmp_path_factory.mktemp("over")
-            base, component = (os.path.relpath(ROOT / "k8s" / part, folder) for part in ("base", name))
-            (folder / "kustomization.yaml").write_text(f"resources: [{base}]\ncomponents: [{component}]\n")
+            base, *more = (os.path.relpath(ROOT / "k8s" / part, folder) for part in ("base", *name.split()))
+            (folder / "kustomization.yaml").write_text(f"resources: [{base}]\ncomponents: [{', '.join(more)}]\n")
         done = subprocess.run([kubectl, "kustomize", str(folder)], capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, ""), name
         return list(yaml.safe_load_all(done.stdout))

@@ -244,6 +244,11 @@ def test_files_of_keys_are_in_the_mounted_secret(rendered):
     assert "subPath" not in mount
 
 
+def test_prometheus_has_a_key_where_keys_are_asked_for(rendered):
+    (monitor,) = of(rendered("components/monitoring components/api-keys"), "ServiceMonitor")
+    assert monitor["spec"]["endpoints"][0]["authorization"] == {"credentials": {"name": "imago-keys", "key": "metrics"}}
+
+
 def test_proxy_lets_through_what_the_server_takes(annotations):
     told, objects = annotations("ingress-nginx")
     knobs = settings(objects, deployments(objects)[0])
@@ -321,6 +326,14 @@ def test_overlay_has_the_entry_that_a_push_writes(name):
     assert image["name"] == "imago-server"
 
 
+def test_what_the_internet_reaches_asks_for_keys(rendered):
+    for name in ("overlays/eks", "overlays/gpu", "overlays/canary"):
+        for deployment in deployments(objects := rendered(name)):
+            knobs = settings(objects, deployment)
+            assert knobs.api_keys
+            assert knobs.metrics_keys
+
+
 def test_gpu_is_asked_for_where_there_is_one(rendered):
     (deployment,) = deployments(objects := rendered("overlays/gpu"))
     pod = pod_of(deployment)
@@ -328,3 +341,30 @@ def test_gpu_is_asked_for_where_there_is_one(rendered):
     assert pod["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
     (scaler,) = of(objects, "HorizontalPodAutoscaler")
     assert [metric["type"] for metric in scaler["spec"]["metrics"]] == ["Pods"]
+
+
+# ---- the runbook ---------------------------------------------------------------------------
+
+
+def test_runbook_names_what_is_there():
+    text = (ROOT / "docs" / "deploy.md").read_text()
+    for path in re.findall(r"\bk8s/[\w./-]+\w", text):
+        assert (ROOT / path).exists(), path
+    components = {path.parent.name for path in ROOT.glob("k8s/components/*/kustomization.yaml")}
+    for name in re.findall(r"[Cc]omponent `([\w-]+)`", text):
+        assert name in components
+    for knob in re.findall(r"IMAGO_([A-Z_]+)", text):
+        assert knob.lower() in config.Config.model_fields
+
+
+def test_runbook_quotes_sentences_that_are_said():
+    said = "".join(path.read_text() for path in (ROOT / "bundle").glob("*.py"))
+    for sentence in (
+        "its content was changed (sha256 differs); fetch the bundle again",
+        "wanted; push the bundle again",
+        "check the name and who may read it",
+        "wanted s3://BUCKET/FOLDER, with plain names",
+        "the storage did not answer (",
+    ):
+        assert sentence in said
+        assert sentence in (ROOT / "docs" / "deploy.md").read_text()
