@@ -10,7 +10,7 @@ LISTEN ?= 127.0.0.1:5000
 JAX ?= tests/training tests/bundle/test_canonical.py tests/bundle/test_engine.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-jax soak check bench bench-peers peers-kserve bench-serving bench-fronts bench-xml bench-training bench-export app-model bundles samples browser screenshots lock format clean
+.PHONY: help setup serve test test-jax soak check audit kubectl bench bench-peers peers-kserve bench-serving bench-fronts bench-xml bench-training bench-export app-model bundles samples browser screenshots lock format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,10 +31,22 @@ test-jax: setup ## the tests of training, and of what touches Keras, once more o
 soak: setup ## what takes minutes: fuzz, floods, 100 reloads, clock jumps (faketime, where Debian's is installed)
 	$(BIN)/pytest -m soak -s tests/bundle tests/server
 
-check: setup ## formatting, lint, types
+check: setup ## formatting, lint, types, manifests, Dockerfiles
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/yamllint --strict .
+	$(BIN)/hadolint docker/*.Dockerfile
+
+audit: kubectl $(UV) ## checkov over manifests and Dockerfiles (its install takes minutes, into .audit)
+	$(UV) venv --quiet --clear --python $(PYTHON) .audit/venv
+	UV_SYSTEM_CERTS=1 $(UV) pip install --quiet --python .audit/venv checkov==3.3.30
+	mkdir -p .audit/rendered
+	for overlay in eks gpu canary; do .kubectl/kubectl kustomize k8s/overlays/$$overlay > .audit/rendered/$$overlay.yaml || exit 1; done
+	.audit/venv/bin/checkov --config-file .checkov.yaml -d .audit/rendered -d docker
+
+kubectl: ## Debian's kubectl that knows kustomize's components, into .kubectl (with apt)
+	[ -x .kubectl/kubectl ] || .ci/kubectl
 
 bench: setup ## measure, and write bench/RESULTS.md (IMAGO_DATA names the folder with data and weights)
 	$(BIN)/python -m bench.skeleton
@@ -90,7 +102,7 @@ format: setup ## let ruff format and mend
 	$(BIN)/ruff check --fix .
 
 clean: ## remove what was installed and cached here
-	rm -rf .venv .uv .peers .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .uv .peers .kubectl .audit .exports .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 
 .uv/bin/uv: uv.lock .ci/uv.py
 	$(PYTHON) .ci/uv.py

@@ -51,6 +51,12 @@ class Config(BaseSettings):
     connections: int = Field(
         2048, ge=1, le=100_000, description="connections open at once; more are told to come back (503)"
     )
+    keepalive_s: int = Field(
+        15,
+        ge=1,
+        le=3600,
+        description="how long a kept connection may be silent; a proxy in front must close its own before",
+    )
     bodies_mb: int = Field(
         512, ge=1, le=1 << 20, description="all request bodies in memory together; more are told to come back (503)"
     )

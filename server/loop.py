@@ -29,7 +29,6 @@ log = logging.getLogger("imago.server")
 
 # Asked by machines that must get an answer while all threads are busy.
 QUICK = ("/healthz", "/readyz", "/metrics", "/ping", "/v2/health/live", "/v2/health/ready")
-KEEPALIVE_S = 15.0
 LINGER_S = 2.0
 # How much of a refused body is read and thrown away, so that the client gets to read the answer.
 LINGER_BYTES = 256 << 20
@@ -256,7 +255,7 @@ class Loop:
             self._refuse(connection, error)
         elif connection.send(self._answer(connection, error, keep=True)):
             self.clients.count(connection, 0)
-            self._expect(connection, KEEPALIVE_S, b"")
+            self._expect(connection, self.config.keepalive_s, b"")
         else:
             self._close(connection)
 
@@ -336,7 +335,7 @@ class Loop:
         rest = connection.incoming.rest
         self.clients.count(connection, 0)
         if connection.keep and not connection.gone.is_set and (self.alive or rest):
-            self._expect(connection, KEEPALIVE_S, rest)
+            self._expect(connection, self.config.keepalive_s, rest)
         else:
             self._close(connection)
 

@@ -211,12 +211,12 @@ def test_request_that_does_not_end_is_a_408(front, data):
     assert 0.9 < time.monotonic() - start < 3
 
 
-def test_idle_connection_is_closed_after_a_while(front, monkeypatch):
-    monkeypatch.setattr("server.loop.KEEPALIVE_S", 0.3)
-    sock = front[2](GET)
-    assert answer(sock)[0] == 200
-    assert sock.recv(1) == b""
-    wait_until(lambda: not front[0].clients.all)
+def test_idle_connection_is_closed_after_a_while():
+    with running(keepalive_s=1) as (loop, _, connect):
+        sock = connect(GET)
+        assert answer(sock)[0] == 200
+        assert sock.recv(1) == b""
+        wait_until(lambda: not loop.clients.all)
 
 
 def test_one_request_too_many_is_told_at_once_and_stays_connected():
