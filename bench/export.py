@@ -86,7 +86,7 @@ def inception(photos: Path, out: Path) -> Path:
     scores = keras.layers.Dense(1000, "softmax", name="scores")(backbone.output)
     network = keras.Model(pixels, scores, name="inception")
     spec = _spec(299)
-    some = np.stack([preprocess(decode(path.read_bytes(), spec), spec) for path in list(expand([photos]))[:32]])
+    some = np.stack([preprocess(decode(path.read_bytes(), spec), spec) for path in list(expand([photos]))[:8]])
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.2

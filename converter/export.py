@@ -107,6 +107,10 @@ def able(export: Export, form: Format) -> None:
     elif export.quantize and export.quantize not in (known := form.quantize):
         words = f"; it knows {' and '.join(sorted(known))}" if known else ""
         raise BundleError(f"{form.name} has no {export.quantize} here{words}; leave --quantize out")
+    if export.subject.manifest.source != "keras" and form.layers:
+        raise BundleError(
+            f"{form.name} is made of layers, and {export.subject.title} has none: its source is an ONNX file; choose --to onnx"
+        )
 
 
 def _fill(export: Export, form: Format, folder: Path) -> None:

@@ -15,6 +15,7 @@ class Format:
     text: str  # for people who choose
     module: str
     packages: tuple[str, ...]  # whose versions matter
+    layers: bool = True  # made of Keras' layers, which a bundle from elsewhere may not have
 
     def load(self) -> Any:
         """The module; see converter/artifact.py for what it holds."""
@@ -59,6 +60,7 @@ FORMATS: Mapping[str, Format] = {
             text="ONNX, with labels inside: .onnx",
             module="converter.onnx_file",
             packages=("onnx", "onnxruntime"),
+            layers=False,
         ),
         Format(
             name="savedmodel",

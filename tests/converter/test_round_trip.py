@@ -52,10 +52,12 @@ def test_what_came_back_goes_out_again(exports, tmp_path):
     assert record["checked"][0]["figures"]["golden"]["difference"] <= 1e-6
 
 
-def test_what_needs_the_layers_is_refused_of_a_bundle_without_them(exports, tmp_path):
+def test_of_a_bundle_without_layers_the_formats_that_need_them_are_refused_or_left_out(exports, tmp_path):
     back = Path(imago("import", "--onnx", exports / WAYS["onnx"][1], "--out", tmp_path)["bundle"])
+    (record,) = imago("export", back, "--to", "all", "--out", tmp_path / "again")
+    assert record["format"] == "onnx"
     command = [sys.executable, "-m", "imago", "export", back, "--to", "litert", "--out", tmp_path / "again"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1
-    assert "has no model.keras" in done.stderr
+    assert "has none: its source is an ONNX file; choose --to onnx" in done.stderr
     assert "Traceback" not in done.stderr
