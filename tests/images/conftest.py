@@ -33,6 +33,12 @@ def python_image(containers, docker):
 
 
 @pytest.fixture(scope="session")
+def server_image(docker, python_image):
+    """The name of the server's image, as `make image` builds it."""
+    return docker.make("server", "--python-image", python_image)
+
+
+@pytest.fixture(scope="session")
 def registry(containers, docker, tmp_path_factory):
     """A registry with TLS and a password that `docker` is logged in to."""
     if reason := containers.missing("docker-registry", "htpasswd", "openssl"):

@@ -10,6 +10,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import tarfile
 import tempfile
 import time
@@ -23,7 +24,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 # What Debian installs: another docker on the path may come without BuildKit's client.
 DOCKER = "/usr/bin/docker"
-CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 # A finished root folder of debootstrap, so that a run need not make one.
 ROOTFS = "IMAGO_TEST_ROOTFS"
 PACKAGES = "ca-certificates,python3,python3-venv,python3-pip"
@@ -70,6 +70,7 @@ class Docker:
             "DOCKER_HOST": f"unix://{self.folder}/docker.sock",
             "DOCKER_CONFIG": str(self.folder / "config"),
             "DOCKER_BUILDKIT": "1",
+            "PATH": f"{Path(DOCKER).parent}:{os.environ['PATH']}",
         }
 
     def __call__(self, *words, timeout=120, check=True, **options):
@@ -82,12 +83,12 @@ class Docker:
     def inspect(self, name):
         return json.loads(self("inspect", name).stdout)[0]
 
-    def build(self, file, *words, context=ROOT, timeout=900, check=True):
-        """`docker build` on this machine's network; the certificates it believes go along as a secret."""
-        secret = ["--secret", f"id=ca,src={CERTIFICATES}"] if CERTIFICATES.is_file() else []
-        return self(
-            "build", "--network=host", *secret, "-f", context / file, *words, context, timeout=timeout, check=check
-        )
+    def make(self, image, *words, timeout=1200):
+        """`make image`: the name of what docker/build.py built on this machine's network."""
+        command = [sys.executable, ROOT / "docker" / "build.py", image, "--network=host", *words]
+        done = subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=timeout)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
 
     @contextmanager
     def container(self, *words, port=5000):
@@ -174,7 +175,8 @@ def _dockerd(folder, bridge):
     try:
         until = time.monotonic() + 60
         while docker("version", check=False).returncode:
-            assert process.poll() is None and time.monotonic() < until, log.read_text()
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < until, log.read_text()
             time.sleep(0.2)
         yield docker
     finally:
@@ -297,7 +299,7 @@ def _wait(made, process, log):
 
 
 def files(docker, image):
-    """Names, modes and owners of all files in an image, as `tarfile` has them."""
+    """Every file of an image as a row of `tarfile`."""
     name = docker("create", image).stdout.strip()
     try:
         with tempfile.TemporaryDirectory(prefix="imago-image-") as folder:
