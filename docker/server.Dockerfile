@@ -26,7 +26,8 @@ COPY docker/slim.py docker/slim.py
 # Nothing is compiled at a start: the files cannot be written to, and modules do not look for their sources' times.
 RUN if [ "$VARIANT" = cpu ]; then python3 docker/slim.py /opt/imago; fi \
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/imago/lib \
-    && /opt/imago/bin/python -c "import sysconfig; print('/srv/imago', file=open(sysconfig.get_path('purelib') + '/imago.pth', 'w'))"
+    && /opt/imago/bin/python -c "import sysconfig; print('/srv/imago', file=open(sysconfig.get_path('purelib') + '/imago.pth', 'w'))" \
+    && rm -f /opt/imago/.lock
 
 # ---- Imago itself: a small layer of its own, since it changes more often ----
 FROM libraries AS application

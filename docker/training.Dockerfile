@@ -19,7 +19,8 @@ RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=ca,target=/run
     && .uv/bin/uv sync --quiet --frozen --no-install-project "$@" \
     && .uv/bin/uv export --quiet --frozen --no-emit-project --extra train --output-file build-constraints.txt
 RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/imago/lib \
-    && /opt/imago/bin/python -c "import sysconfig; print('/srv/imago', file=open(sysconfig.get_path('purelib') + '/imago.pth', 'w'))"
+    && /opt/imago/bin/python -c "import sysconfig; print('/srv/imago', file=open(sysconfig.get_path('purelib') + '/imago.pth', 'w'))" \
+    && rm -f /opt/imago/.lock
 
 # ---- Imago itself: a small layer of its own, since it changes more often ----
 FROM libraries AS application

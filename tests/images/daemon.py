@@ -238,7 +238,10 @@ def login(docker, registry):
 
 @contextmanager
 def registry(folder):
-    """Debian's docker-registry on a free port; this machine's daemons believe its certificate as long as it runs."""
+    """Debian's docker-registry on a free port; this machine's daemons know its certificate as long as it runs.
+
+    Docker itself would take any certificate from localhost; `Registry.ask` and other clients look at it.
+    """
     folder = Path(folder)
     port = free_port()
     made = Registry(f"localhost:{port}", _certificate(folder))

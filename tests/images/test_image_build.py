@@ -3,13 +3,14 @@
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "docker").glob("*.Dockerfile"))
-UV = ROOT / ".uv" / "bin" / "uv"
+UV = Path(sys.executable).with_name("uv")
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def _libraries(docker, python_image, context, *words):
 def test_what_an_image_needs_is_in_the_lock_file_with_its_hashes(extras, wanted):
     """As much of the gpu variants as can be looked at without gigabytes."""
     if not UV.is_file():
-        pytest.skip("no uv here; make setup")
+        pytest.skip("no uv beside this Python; make setup")
     words = [word for extra in extras for word in ("--extra", extra)]
     command = [UV, "export", "--frozen", "--offline", "--no-emit-project", "--no-annotate", *words]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)

@@ -47,7 +47,7 @@ def test_docker_calls_it_healthy(container):
 
 
 def test_nothing_in_it_runs_as_root(container):
-    rows = container.docker("top", container.name, "-eo", "uid,gid,args").stdout.splitlines()[1:]
+    rows = container.docker("top", container.name, "-eo", "uid,gid,pid,args").stdout.splitlines()[1:]
     assert len(rows) >= 2
     assert {tuple(row.split()[:2]) for row in rows} == {("10001", "10001")}
 
@@ -72,11 +72,11 @@ def test_it_leaves_nothing_behind_in_its_temporary_folder(container):
 
 def test_requests_in_flight_are_answered_after_sigterm(docker, server_image):
     """8 clients, 4 pictures each to be made XML of: seconds of work when the signal comes."""
-    slow = ("-e", "IMAGO_DEADLINE_MS=100000", "-e", "IMAGO_DRAIN_S=100")
+    slow = ("-e", "IMAGO_DEADLINE_MS=100000", "-e", "IMAGO_DRAIN_S=100", "-e", "IMAGO_REQUEST_THREADS=10")
     with docker.container(*CONFINED, *slow, server_image) as container, ThreadPoolExecutor(8) as clients:
         container.wait()
         asked = [clients.submit(_post, container.url + "/convert?beam=4", 4) for _ in range(8)]
-        _until(lambda: "imago_in_flight 8" in requests.get(container.url + "/metrics", timeout=10).text)
+        _until(lambda: "imago_in_flight 8.0" in requests.get(container.url + "/metrics", timeout=10).text)
         docker("kill", "--signal", "TERM", container.name)
         assert not any(future.done() for future in asked)
         assert [future.result()[0] for future in asked] == [200] * 8
