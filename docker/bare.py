@@ -21,6 +21,7 @@ INSTALLERS = (
     "/usr/local/lib/python3.*/ensurepip",
     "/usr/local/lib/python3.*/site-packages/*",
     "/usr/bin/pip*",
+    "/usr/lib/python3.*/ensurepip",
     "/usr/lib/python3/dist-packages/*",
     "/usr/share/python-wheels",
     "/root/.cache",

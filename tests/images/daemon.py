@@ -146,14 +146,16 @@ def daemon():
         with _bridge() as bridge, _dockerd(folder, bridge) as docker:
             yield docker
     finally:
+        # A namespace that a daemon leaves mounted.
+        subprocess.run(["umount", folder / "exec" / "netns" / "default"], capture_output=True, check=False, timeout=30)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def _bridge():
     """Containers reach no other daemon's by it; published ports go through Docker's own proxy."""
-    name, number = f"imago{secrets.token_hex(3)}", secrets.randbelow(200 * 256)
-    network = f"10.{50 + number // 256}.{number % 256}.1/24"
+    name, number = f"imago{secrets.token_hex(3)}", secrets.randbelow(6 * 256)
+    network = f"172.{24 + number // 256}.{number % 256}.1/24"  # not where clusters have theirs
     for words in (("link", "add", name, "type", "bridge"), ("addr", "add", network, "dev", name)):
         subprocess.run(["ip", *words], check=True, timeout=30)
     try:
