@@ -41,7 +41,7 @@ def document(name: str, lock: str, components: list[dict[str, object]]) -> dict[
 def python(dist: Distribution) -> dict[str, object]:
     name = dist.name.lower().replace("_", "-").replace(".", "-")
     made = component(dist.name, dist.version, f"pkg:pypi/{name}@{dist.version}")
-    licence = dist.metadata.get("License-Expression")
+    licence = dist.metadata.json.get("license_expression")
     return {**made, "licenses": [{"expression": licence}]} if licence else made
 
 
