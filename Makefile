@@ -7,10 +7,13 @@ SYNC = UV_SYSTEM_CERTS=1 UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never UV_NO_P
 BUNDLES ?=
 BUNDLE ?= $(wildcard server/bundles/pieces-????????)
 LISTEN ?= 127.0.0.1:5000
+IMAGE ?= server
+VARIANT ?= cpu
+PYTHON_IMAGE ?= python:3.11-slim-bookworm
 JAX ?= tests/training tests/bundle/test_canonical.py tests/bundle/test_engine.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-jax soak check audit kubectl bench bench-peers peers-kserve bench-serving bench-fronts bench-xml bench-training bench-export app-model bundles samples browser screenshots lock format clean
+.PHONY: help setup serve test test-jax soak test-images check audit kubectl image bench bench-peers peers-kserve bench-serving bench-fronts bench-xml bench-training bench-export app-model bundles samples browser screenshots lock format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +47,12 @@ audit: kubectl $(UV) ## checkov over manifests and Dockerfiles (its install take
 	mkdir -p .audit/rendered
 	for overlay in eks gpu canary; do .kubectl/kubectl kustomize k8s/overlays/$$overlay > .audit/rendered/$$overlay.yaml || exit 1; done
 	.audit/venv/bin/checkov --config-file .checkov.yaml -d .audit/rendered -d docker
+
+image: ## build a container image (IMAGE=server, training or converter; VARIANT=gpu; PYTHON_IMAGE=NAME@sha256:...)
+	$(PYTHON) docker/build.py $(IMAGE) --variant $(VARIANT) --python-image $(PYTHON_IMAGE)
+
+test-images: setup ## build the server's image, run it, push it, pull it (as root, with Debian's docker.io, docker-registry, apache2-utils, debootstrap)
+	$(BIN)/pytest -m images tests/images tests/deploy
 
 kubectl: ## Debian's kubectl that knows kustomize's components, into .kubectl (with apt)
 	[ -x .kubectl/kubectl ] || .ci/kubectl

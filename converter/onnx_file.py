@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bundle.engine.onnx_cpu import open_session
+from bundle.engine.onnx_cpu import import_onnxruntime, open_session
 from bundle.errors import MissingExtra
 from converter.about import about, calibration, classifier, in_pieces, refusing, the_file
 from converter.artifact import Artifact, Job, Quantize
@@ -58,6 +58,7 @@ def _halve(model: Any) -> None:
 def _int8(source: Path, pictures: np.ndarray) -> Any:
     """QDQ, weights a scale a channel. Both ends stay in floats, as `_ends` says."""
     onnx = _onnx()
+    import_onnxruntime()
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -98,8 +99,7 @@ class _Pictures:
 
 
 def read(job: Job) -> list[Artifact]:
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     path = the_file(job.folder, "*.onnx")
     with refusing(path):
         session = open_session(path, str(path))

@@ -1,5 +1,6 @@
 """ONNX Runtime, fp32, one thread a run: at the GEMM limit of a core, so threads go to pictures and not into one."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,7 @@ def load(model: Path | bytes, spec: Preprocess, outputs: int, *, output: str = "
 
 def open_session(model: Path | bytes, where: str) -> Any:
     """Raises BundleError for what ONNX Runtime cannot load, MissingExtra where it is not installed."""
-    try:
-        import onnxruntime
-    except ImportError:
-        raise MissingExtra("onnxruntime is not installed; install it with: pip install 'imago[serve]'") from None
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -44,6 +42,16 @@ def open_session(model: Path | bytes, where: str) -> Any:
         )
     except Exception as error:  # onnxruntime's own kinds share no parent
         raise BundleError(f"{where}: ONNX Runtime cannot load it: {str(error).splitlines()[0]}") from error
+
+
+def import_onnxruntime() -> Any:
+    """The module, which from 1.31 on reports its use to its makers unless it is told not to before it is imported. Raises MissingExtra."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    try:
+        import onnxruntime
+    except ImportError:
+        raise MissingExtra("onnxruntime is not installed; install it with: pip install 'imago[serve]'") from None
+    return onnxruntime
 
 
 def _check(session: Any, wanted: dict[str, tuple[str, list[int]]], where: str) -> None:

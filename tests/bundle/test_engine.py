@@ -3,7 +3,10 @@
 import base64
 import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +16,8 @@ from bundle import canonical, engine, model, store
 from bundle.engine import keras_any, onnx_cpu
 from bundle.errors import BundleError
 from bundle.write import write
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -145,3 +150,20 @@ def test_a_keras_bundle_is_served_on_either_backend(keras_tiny, start, photo, mo
 
 def test_there_is_a_core_at_least():
     assert engine.cores() >= 1
+
+
+def test_nothing_of_a_run_is_kept_or_told_by_onnxruntime(onnx, tmp_path):
+    """Its builds write an id of the machine and what they saw into the home folder, and send it."""
+    (tmp_path / "model.onnx").write_bytes(onnx())
+    home = tmp_path / "home"
+    home.mkdir()
+    program = (
+        f"from bundle.engine import onnx_cpu; onnx_cpu.open_session({str(tmp_path / 'model.onnx')!r}, 'model.onnx')"
+    )
+    environment = {
+        key: value for key, value in os.environ.items() if key not in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
+    }
+    subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment | {"HOME": str(home)}, check=True, timeout=60
+    )
+    assert not list(home.rglob("*"))
