@@ -16,11 +16,13 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 
 # These are run elsewhere: make serve and make test are what runs this, the server has tests with a port of their own, and a bundle that is
-# not good enough has one, too.
+# not good enough has one, too. Images are built and composed in tests/images.
 ELSEWHERE = {
     "imago train classifier photos/train --name good --assert-accuracy-at-least 0.9",
     "make serve",
     "make test",
+    "make image",
+    "docker compose -f docker/compose.yaml up -d",
     "imago serve --bundle bundles/photos-XXXXXXXX",
     "curl -F image=@a.jpg http://127.0.0.1:5000/classify",
     "curl -F image=@page.png http://127.0.0.1:5000/convert",
