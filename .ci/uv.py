@@ -9,10 +9,12 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import tomllib
 import urllib.request
 import zipfile
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / ".uv"
@@ -25,24 +27,19 @@ def main() -> None:
         )
     packages = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
     uv = next(package for package in packages if package["name"] == "uv")
-    if not by_pip(uv["version"]):
+    if not by_pip(uv):
         by_hand(uv["wheels"])
     print(f"uv {uv['version']} is in {TARGET.relative_to(ROOT)}/bin")
 
 
-def by_pip(version: str) -> bool:
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--target",
-        str(TARGET),
-        f"uv=={version}",
-    ]
-    return subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
+def by_pip(uv: dict[str, Any]) -> bool:
+    hashes = " ".join(f"--hash={wheel['hash']}" for wheel in uv["wheels"])
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write(f"uv=={uv['version']} {hashes}\n")
+        file.flush()
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+        command += ["--only-binary", ":all:", "--target", str(TARGET), "--requirement", file.name]
+        return subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
 def by_hand(wheels: list[dict[str, str]]) -> None:

@@ -1,0 +1,85 @@
+# The server. `make image` builds it with all its labels; `docker build -f docker/server.Dockerfile .` is enough without.
+# Where a company's proxy signs TLS, add: --secret id=ca,src=/etc/ssl/certs/ca-certificates.crt
+# A bundle baked in is a Dockerfile beside the bundle's folder:
+#   FROM imago-server:TAG
+#   COPY photos-XXXXXXXX /srv/bundles/photos-XXXXXXXX
+#   ENV IMAGO_BUNDLE=/srv/bundles/photos-XXXXXXXX
+# A release names its base by digest: PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:...
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+
+# ---- what uv.lock names, each file by its hash ----
+FROM ${PYTHON_IMAGE} AS libraries
+ENV UV_CACHE_DIR=/root/.cache/uv UV_LINK_MODE=copy UV_NO_PROGRESS=1 UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=/opt/imago
+WORKDIR /build
+COPY .ci/uv.py .ci/uv.py
+COPY pyproject.toml uv.lock ./
+# cpu, or gpu: with tensorflow[and-cuda], which is gigabytes.
+ARG VARIANT=cpu
+RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
+    if [ -s /run/secrets/ca.crt ]; then export SSL_CERT_FILE=/run/secrets/ca.crt PIP_CERT=/run/secrets/ca.crt; fi; \
+    case "$VARIANT" in cpu) set -- --extra serve ;; gpu) set -- --extra serve --extra gpu ;; \
+        *) echo "VARIANT=$VARIANT: wanted cpu or gpu" >&2; exit 1 ;; esac; \
+    python3 .ci/uv.py \
+    && .uv/bin/uv sync --quiet --frozen --no-install-project "$@" \
+    && .uv/bin/uv export --quiet --frozen --no-emit-project --extra train --output-file build-constraints.txt
+COPY docker/slim.py docker/slim.py
+# Nothing is compiled at a start: the files cannot be written to, and modules do not look for their sources' times.
+RUN if [ "$VARIANT" = cpu ]; then python3 docker/slim.py /opt/imago; fi \
+    && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/imago/lib \
+    && /opt/imago/bin/python -c "import sysconfig; print('/srv/imago', file=open(sysconfig.get_path('purelib') + '/imago.pth', 'w'))"
+
+# ---- Imago itself: a small layer of its own, since it changes more often ----
+FROM libraries AS application
+COPY LICENSE README.md imago.py ./
+COPY bundle bundle
+COPY converter converter
+COPY training training
+COPY server server
+RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
+    if [ -s /run/secrets/ca.crt ]; then export SSL_CERT_FILE=/run/secrets/ca.crt; fi; \
+    .uv/bin/uv build --quiet --wheel --require-hashes --build-constraints build-constraints.txt --out-dir dist \
+    && .uv/bin/uv pip install --quiet --no-deps --python /opt/imago/bin/python --target /srv/imago dist/*.whl \
+    && rm -f /srv/imago/.lock
+COPY docker/health.py /srv/imago/health.py
+COPY docker/sbom.py docker/sbom.py
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash /srv/imago \
+    && /opt/imago/bin/python docker/sbom.py imago-server --lock uv.lock --output /usr/share/imago/sbom.json
+
+# ---- what runs ----
+FROM ${PYTHON_IMAGE}
+RUN --mount=type=bind,from=application,source=/opt/imago,target=/opt/imago \
+    --mount=type=bind,from=application,source=/srv/imago,target=/srv/imago \
+    --mount=type=bind,source=docker,target=/mnt \
+    /opt/imago/bin/python /mnt/bare.py server.app server.worker bundle.cli onnxruntime boto3 lxml.etree \
+    && install -d -o 10001 -g 10001 /bundles
+COPY --from=libraries /opt/imago /opt/imago
+COPY --from=application /srv/imago /srv/imago
+COPY --from=application /usr/share/imago /usr/share/imago
+# Without the last, onnxruntime's own builds report their use to its makers.
+ENV PATH=/srv/imago/bin:/opt/imago/bin:/usr/local/bin:/usr/bin:/bin HOME=/tmp PYTHONDONTWRITEBYTECODE=1 \
+    IMAGO_LISTEN=0.0.0.0:5000 IMAGO_BUNDLE_CACHE=/bundles \
+    ORT_DISABLE_TELEMETRY=1
+WORKDIR /srv
+USER 10001:10001
+EXPOSE 5000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=5s --timeout=4s --start-period=60s --retries=3 CMD ["python", "/srv/imago/health.py"]
+ENTRYPOINT ["imago"]
+CMD ["serve"]
+# Last, so that a new revision alone builds nothing again.
+ARG PYTHON_IMAGE
+ARG BASE_DIGEST=unknown
+ARG CREATED=unknown
+ARG LOCK_SHA256=unknown
+ARG REVISION=unknown
+ARG SOURCE=unknown
+ARG VERSION=unknown
+LABEL org.opencontainers.image.title=imago-server \
+    org.opencontainers.image.version=$VERSION \
+    org.opencontainers.image.revision=$REVISION \
+    org.opencontainers.image.created=$CREATED \
+    org.opencontainers.image.source=$SOURCE \
+    org.opencontainers.image.licenses=Apache-2.0 \
+    org.opencontainers.image.base.name=$PYTHON_IMAGE \
+    org.opencontainers.image.base.digest=$BASE_DIGEST \
+    imago.lock.sha256=$LOCK_SHA256

@@ -1,0 +1,75 @@
+# Training: imago train, evaluate and data. `make image IMAGE=training` builds it.
+#   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD":/work imago-training train classifier photos/train --name photos --out bundles/
+# What it fetches and decodes is kept between runs where a volume lies at /tmp.
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+
+# ---- what uv.lock names, each file by its hash ----
+FROM ${PYTHON_IMAGE} AS libraries
+ENV UV_CACHE_DIR=/root/.cache/uv UV_LINK_MODE=copy UV_NO_PROGRESS=1 UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=/opt/imago
+WORKDIR /build
+COPY .ci/uv.py .ci/uv.py
+COPY pyproject.toml uv.lock ./
+# cpu, or gpu: tensorflow[and-cuda] in place of tensorflow-cpu.
+ARG VARIANT=cpu
+RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
+    if [ -s /run/secrets/ca.crt ]; then export SSL_CERT_FILE=/run/secrets/ca.crt PIP_CERT=/run/secrets/ca.crt; fi; \
+    case "$VARIANT" in cpu) set -- --extra train ;; gpu) set -- --extra gpu ;; \
+        *) echo "VARIANT=$VARIANT: wanted cpu or gpu" >&2; exit 1 ;; esac; \
+    python3 .ci/uv.py \
+    && .uv/bin/uv sync --quiet --frozen --no-install-project "$@" \
+    && .uv/bin/uv export --quiet --frozen --no-emit-project --extra train --output-file build-constraints.txt
+RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/imago/lib \
+    && /opt/imago/bin/python -c "import sysconfig; print('/srv/imago', file=open(sysconfig.get_path('purelib') + '/imago.pth', 'w'))"
+
+# ---- Imago itself: a small layer of its own, since it changes more often ----
+FROM libraries AS application
+COPY LICENSE README.md imago.py ./
+COPY bundle bundle
+COPY converter converter
+COPY training training
+COPY server server
+RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
+    if [ -s /run/secrets/ca.crt ]; then export SSL_CERT_FILE=/run/secrets/ca.crt; fi; \
+    .uv/bin/uv build --quiet --wheel --require-hashes --build-constraints build-constraints.txt --out-dir dist \
+    && .uv/bin/uv pip install --quiet --no-deps --python /opt/imago/bin/python --target /srv/imago dist/*.whl \
+    && rm -f /srv/imago/.lock
+COPY docker/sbom.py docker/sbom.py
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash /srv/imago \
+    && /opt/imago/bin/python docker/sbom.py imago-training --lock uv.lock --output /usr/share/imago/sbom.json
+
+# ---- what runs ----
+FROM ${PYTHON_IMAGE}
+RUN --mount=type=bind,from=application,source=/opt/imago,target=/opt/imago \
+    --mount=type=bind,from=application,source=/srv/imago,target=/srv/imago \
+    --mount=type=bind,source=docker,target=/mnt \
+    /opt/imago/bin/python /mnt/bare.py bundle.cli numpy
+COPY --from=libraries /opt/imago /opt/imago
+COPY --from=application /srv/imago /srv/imago
+COPY --from=application /usr/share/imago /usr/share/imago
+# Without the last, onnxruntime's own builds report their use to its makers.
+ENV PATH=/srv/imago/bin:/opt/imago/bin:/usr/local/bin:/usr/bin:/bin HOME=/tmp PYTHONDONTWRITEBYTECODE=1 \
+    ORT_DISABLE_TELEMETRY=1
+WORKDIR /work
+USER 10001:10001
+STOPSIGNAL SIGTERM
+# It ends with its work, and its exit status says how.
+HEALTHCHECK NONE
+ENTRYPOINT ["imago"]
+CMD ["train", "--help"]
+# Last, so that a new revision alone builds nothing again.
+ARG PYTHON_IMAGE
+ARG BASE_DIGEST=unknown
+ARG CREATED=unknown
+ARG LOCK_SHA256=unknown
+ARG REVISION=unknown
+ARG SOURCE=unknown
+ARG VERSION=unknown
+LABEL org.opencontainers.image.title=imago-training \
+    org.opencontainers.image.version=$VERSION \
+    org.opencontainers.image.revision=$REVISION \
+    org.opencontainers.image.created=$CREATED \
+    org.opencontainers.image.source=$SOURCE \
+    org.opencontainers.image.licenses=Apache-2.0 \
+    org.opencontainers.image.base.name=$PYTHON_IMAGE \
+    org.opencontainers.image.base.digest=$BASE_DIGEST \
+    imago.lock.sha256=$LOCK_SHA256

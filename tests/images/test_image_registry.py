@@ -1,0 +1,49 @@
+"""Pushed to a registry with TLS and a password, and pulled by digest."""
+
+import pytest
+
+pytestmark = pytest.mark.images
+
+
+@pytest.fixture(scope="module")
+def pushed(docker, registry, server_image):
+    """HOST/imago@sha256:..., pushed; the daemon has it under no name."""
+    name = f"{registry.host}/imago:{server_image.rpartition(':')[2]}"
+    docker("tag", server_image, name)
+    docker("push", name, timeout=300)
+    (found,) = (digest for digest in docker.inspect(name)["RepoDigests"] if digest.startswith(registry.host))
+    docker("rmi", name)
+    return found
+
+
+@pytest.mark.parametrize("verb", ["push", "pull"])
+def test_without_the_password_nothing_is_pushed_or_pulled(docker, registry, server_image, pushed, tmp_path, verb):
+    name = f"{registry.host}/imago:other"
+    docker("tag", server_image, name)
+    done = docker("--config", tmp_path, verb, name, check=False)
+    docker("rmi", name)
+    assert done.returncode == 1
+    assert "no basic auth credentials" in done.stderr
+
+
+def test_a_wrong_password_is_refused(docker, registry, tmp_path):
+    words = ("--config", tmp_path, "login", "-u", registry.user, "--password-stdin", registry.host)
+    done = docker(*words, input="guessed", check=False)
+    assert done.returncode == 1
+    assert "401 Unauthorized" in done.stderr
+
+
+def test_the_image_is_at_most_160_mb_as_pushed(registry, pushed):
+    assert sum(registry.layers("imago", pushed.partition("@")[2])) <= 160e6
+
+
+def test_it_runs_again_when_pulled_by_digest(docker, pushed):
+    docker("pull", pushed, timeout=300)
+    with docker.container("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", pushed) as container:
+        container.wait()
+        assert container.health("healthy") == '{"ready":true,"reason":""}\n'
+
+
+def test_a_digest_that_was_not_pushed_is_not_found(docker, pushed):
+    done = docker("pull", pushed[:-4] + "0000", check=False)
+    assert "manifest unknown" in done.stderr or "not found" in done.stderr
