@@ -39,7 +39,7 @@ def _module(path):
 
 
 images = _module(ROOT / "tests" / "images" / "conftest.py")
-amazon = _module(Path(__file__).with_name("amazon.py"))
+amazon, plane = (_module(Path(__file__).with_name(f"{name}.py")) for name in ("amazon", "plane"))
 containers, docker, registry = images.containers, images.docker, images.registry
 
 
@@ -49,8 +49,8 @@ def pin():
 
 
 @pytest.fixture(scope="session")
-def deploy():
-    return _module(ROOT / "k8s" / "deploy.py")
+def reasons():
+    return _module(ROOT / "k8s" / "reasons.py")
 
 
 @pytest.fixture(scope="session")
@@ -146,3 +146,12 @@ def recorder(tmp_path):
     (folder / "docker").write_text("\n".join(lines) + "\n")
     (folder / "docker").chmod(0o755)
     return folder
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory):
+    """The folder of its kubeconfigs."""
+    if reason := plane.missing():
+        pytest.skip(reason)
+    with plane.running(tmp_path_factory.mktemp("plane")) as folder:
+        yield folder
