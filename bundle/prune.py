@@ -76,17 +76,17 @@ def _decided(rows: list[Row], held: dict[str, str], *, keep: int, youngest: floa
 
 
 def _used(root: str, used: Collection[str], rows: list[Row]) -> dict[str, str]:
-    """A slip of the pen must not cost a bundle: what is not in the folder is refused, unless its URI says that it is elsewhere."""
+    """A slip of the pen must not cost a bundle: an id that is not in the folder is refused. URIs are copied, and old ones may be gone."""
     held: dict[str, str] = {}
-    for given in used:
-        folder, _, name = given.rstrip("/").rpartition("/")
+    for given in (one for several in used for one in several.split(",")):
+        folder, _, name = given.strip().rstrip("/").rpartition("/")
+        if name.endswith(LATEST) or (folder and folder != root.rstrip("/")):
+            continue  # looked at anyway, or elsewhere
         found = _USED.fullmatch(name)
         if not found:
             raise BundleError(f"--used {given}: wanted an id of 8 hex digits or more, NAME-ID8, or a URI that ends so")
-        if folder and folder != root.rstrip("/"):
-            continue
         here = [row for row in rows if _meant(row, name, found[1])]
-        if not here:
+        if not here and not folder:
             raise BundleError(f"--used {given}: not in {root}, nothing was removed; `imago bundle list` shows its ids")
         held |= {row.where.name: "in use" for row in here}
     return held

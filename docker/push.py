@@ -96,8 +96,9 @@ def there(name: str, image_id: str, env: dict[str, str]) -> str | None:
     if done.returncode and re.search("no such manifest|manifest unknown|not found", done.stderr):
         return None
     found = json.loads(checked(done, name))
-    descriptor = {} if isinstance(found, list) else found["Descriptor"]
-    config = {} if isinstance(found, list) else found.get("SchemaV2Manifest", found.get("OCIManifest", {}))["config"]
+    single = {} if isinstance(found, list) else found  # a list of platforms is none that we pushed
+    descriptor = single.get("Descriptor", {})
+    config = (single.get("SchemaV2Manifest") or single.get("OCIManifest") or {}).get("config", {})
     if image_id not in (descriptor.get("digest"), config.get("digest")):
         sys.exit(f"push: {name} is there with other content, and tags do not change; commit, and push again")
     print(f"push: {name} is there already", file=sys.stderr)
@@ -112,9 +113,13 @@ def pushed(image: str, name: str, env: dict[str, str]) -> str:
         ["docker", "push", name], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         lines = []
-        for line in process.stdout or ():
-            print(line, end="", file=sys.stderr)
-            lines.append(line)
+        try:
+            for line in process.stdout or ():
+                print(line, end="", file=sys.stderr)
+                lines.append(line)
+        except BaseException:  # a signal: the login goes now, not when all is pushed
+            process.terminate()
+            raise
     text = "".join(lines)
     found = re.search(r"digest: (sha256:[0-9a-f]{64}) size:", text)
     if process.returncode or not found:
@@ -132,4 +137,7 @@ def written(overlay: Path, repository: str, digest: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

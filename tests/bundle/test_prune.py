@@ -70,7 +70,8 @@ def test_what_is_in_use_stays(disk, folder, three, used):
     name = three[0].name
     for root in (str(disk), folder):
         given = used.format(name=name, digits=name[-8:], root=root)
-        assert going(root, used=(given, "s3://elsewhere/models/tiny-12345678")) == [three[1].name]
+        gone = f"s3://elsewhere/tiny-12345678,{root}/tiny-12345678,{root}/tiny.latest"  # as old ConfigMaps name them
+        assert going(root, used=(given, gone)) == [three[1].name]
 
 
 @pytest.mark.parametrize(

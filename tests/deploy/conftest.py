@@ -49,6 +49,11 @@ def pin():
 
 
 @pytest.fixture(scope="session")
+def client():
+    return _module(ROOT / "docker" / "client.py")
+
+
+@pytest.fixture(scope="session")
 def reasons():
     return _module(ROOT / "k8s" / "reasons.py")
 

@@ -1,9 +1,14 @@
 """What stands in the way of a push to ECR is said in one sentence; no daemon is needed to hear it."""
 
 import json
+import signal
+import subprocess
+import sys
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -98,3 +103,31 @@ def test_repository_that_is_none_is_refused(repository, name):
 def test_overlay_that_is_not_there_is_noticed_at_once(repository):
     done = repository.push("localhost:1/imago", "--overlay", "nowhere")
     assert done.stderr.strip().endswith("nowhere/kustomization.yaml: no such overlay; there are eks")
+
+
+SLOW = """#!/bin/sh
+case "$1" in
+image) echo sha256:0123456789abcdef ;;
+context) echo unix:///nowhere ;;
+login) cat > "$DOCKER_CONFIG/password"; echo "$DOCKER_CONFIG" > "$0.at" ;;
+manifest) echo no such manifest >&2; exit 1 ;;
+push) exec sleep 60 ;;
+esac
+"""
+
+
+def test_broken_off_it_leaves_no_login(repository, aws, tmp_path):
+    docker = tmp_path / "docker"
+    docker.write_text(SLOW)
+    docker.chmod(0o755)
+    env = repository.env | {"PATH": f"{tmp_path}:{repository.env['PATH']}"}
+    command = [sys.executable, "docker/push.py", f"{MINE}.dkr.ecr.eu-west-1.amazonaws.com/broken-off"]
+    with subprocess.Popen(command, cwd=repository.folder, env=env, stderr=subprocess.PIPE) as process:
+        at = tmp_path / "docker.at"
+        until = time.monotonic() + 60
+        while not (at.exists() and at.read_text()):
+            assert time.monotonic() < until, process.communicate()
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 143
+    assert not Path(at.read_text().strip()).exists()

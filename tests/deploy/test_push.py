@@ -78,6 +78,11 @@ def test_changed_files_get_a_tag_of_their_own_when_allowed(push, repository, reg
     assert re.fullmatch(rf"{repository.revision}-dirty-[0-9a-f]{{8}}", tag)
 
 
+def test_gpu_variant_has_a_tag_of_its_own(push, repository, registry):
+    assert push("--variant", "gpu", *BASE).returncode == 0
+    assert registry.ask(f"{push.name}/tags/list")["tags"] == [f"{repository.revision}-gpu"]
+
+
 def test_without_a_login_it_says_which(push, registry, tmp_path):
     said = sentence(push(*BASE, DOCKER_CONFIG=str(tmp_path / "none")))
     assert said.endswith(
