@@ -100,7 +100,8 @@ def there(name: str, image_id: str, env: dict[str, str]) -> str | None:
     descriptor = single.get("Descriptor", {})
     config = (single.get("SchemaV2Manifest") or single.get("OCIManifest") or {}).get("config", {})
     if image_id not in (descriptor.get("digest"), config.get("digest")):
-        sys.exit(f"push: {name} is there with other content, and tags do not change; commit, and push again")
+        other = descriptor.get("digest", "several platforms")
+        sys.exit(f"push: {name} is there with other content ({other}), and tags do not change; commit, and push again")
     print(f"push: {name} is there already", file=sys.stderr)
     digest: str = descriptor["digest"]
     return digest

@@ -47,13 +47,13 @@ def test_second_push_of_a_revision_finds_the_same(push):
 
 
 def test_the_same_tag_is_not_moved_to_other_content(push, repository, docker, registry):
-    push(*BASE)
-    before = registry.ask(f"{push.name}/manifests/{repository.revision}")
+    digest = push(*BASE).stdout.strip().partition("@")[2]
     docker("tag", _other(docker, repository), f"imago-server:{repository.revision}")
     assert sentence(push()) == (
-        f"push: {push.target}:{repository.revision} is there with other content, and tags do not change; commit, and push again"
+        f"push: {push.target}:{repository.revision} is there with other content ({digest}), "
+        "and tags do not change; commit, and push again"
     )
-    assert registry.ask(f"{push.name}/manifests/{repository.revision}") == before
+    assert registry.layers(push.name, repository.revision) == registry.layers(push.name, digest)
 
 
 def _other(docker, repository):
