@@ -1,12 +1,14 @@
-"""`imago bundle ...`: show, verify, list and compare bundles, and carry them to and from S3."""
+"""`imago bundle ...`: show, verify, list, compare and prune bundles, and carry them to and from S3."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bundle import model, store
+from bundle import prune as old_ones
 from bundle import pull as remote
 from bundle.engine import CHOICES, Choice
 from bundle.errors import BundleError
@@ -17,7 +19,7 @@ a_path = click.Path(path_type=Path)
 
 @click.group()
 def bundle() -> None:
-    """Show, verify, list and compare bundles; carry them to and from S3."""
+    """Show, verify, list, compare and prune bundles; carry them to and from S3."""
 
 
 @bundle.command()
@@ -82,6 +84,31 @@ def push(path: Path, uri: str, latest: bool) -> None:
     click.echo(str(target))
     if latest:
         click.echo(str(remote.point(target)))
+
+
+@bundle.command()
+@click.argument("root")
+@click.option("--keep", type=click.IntRange(1), required=True, help="How many of each name stay, the newest.")
+@click.option("--older-than", type=click.FloatRange(0), default=0, metavar="DAYS", help="Younger ones stay, too.")
+@click.option("--used", multiple=True, metavar="ID", help="Stays: an id, NAME-ID8 or its URI. May be repeated.")
+@click.option("--dry-run", is_flag=True, help="Only show what would go, and why the rest stays.")
+def prune(root: str, keep: int, older_than: float, used: tuple[str, ...], dry_run: bool) -> None:
+    """Removes old bundles from the folder ROOT (s3://BUCKET/FOLDER or a directory).
+
+    What NAME.latest (on a disk, a link) points to stays, and what --used names. Half a bundle stays; reports stay.
+    """
+    rows = old_ones.plan(root, keep=keep, older_than_days=older_than, used=used)
+    for row in rows:
+        if dry_run:
+            click.echo(_plan_line(row))
+        elif row.manifest is None:
+            click.echo(f"left: {row.stays}", err=True)
+        elif not row.stays:
+            old_ones.remove(row)
+            click.echo(f"removed {row.where}")
+    going = [row for row in rows if not row.stays]
+    verb = "would go" if dry_run else "removed"
+    click.echo(f"{len(going)} of {len(rows)} {verb}, {sum(row.size for row in going) / 1e6:.1f} MB", err=True)
 
 
 @bundle.command()
@@ -156,6 +183,12 @@ def _about_xml(manifest: XmlManifest) -> dict[str, str]:
         "source": "model.keras" if manifest.source == "keras" else "encoder.onnx and step.onnx",
         "trained": f"encoder {training.encoder}, {training.pairs} pairs" if training else "elsewhere",
     }
+
+
+def _plan_line(row: old_ones.Row) -> str:
+    written = time.strftime("%Y-%m-%d %H:%M", time.gmtime(row.at)) if row.at else "-"
+    what = f"stays: {row.stays}" if row.stays else "goes"
+    return f"{row.where.name:<32} {written:<16} {row.size / 1e6:>8.1f} MB  {what}"
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -55,13 +55,13 @@ def mark(uri: str) -> str:
     if not remote(uri):
         return _looks(Path(uri).resolve())
     found = place(uri)
-    return str(_pinned(client(), found)) if found.name.endswith(LATEST) else uri
+    return str(pinned(client(), found)) if found.name.endswith(LATEST) else uri
 
 
 def pull(uri: str, root: Path) -> Path:
     """`root`/NAME-ID8, verified; what is there already is not fetched, and what was changed there is replaced. Raises BundleError."""
     s3 = client()
-    source = _pinned(s3, place(uri))
+    source = pinned(s3, place(uri))
     if not FOLDER.fullmatch(source.name):
         raise BundleError(f"{uri}: wanted a bundle's folder NAME-ID8, or NAME{LATEST}; `imago bundle list` shows them")
     content = read(s3, source / "manifest.json", store.MAX_TEXT_BYTES)
@@ -116,6 +116,18 @@ def folders(uri: str) -> list[tuple[Place, Manifest | BundleError]]:
     return found
 
 
+def pinned(s3: Any, source: Place) -> Place:
+    """NAME.latest followed to the folder that it names; anything else is what it is. Raises BundleError."""
+    if not source.name.endswith(LATEST):
+        return source
+    text = read(s3, source, 200).decode("ascii", "replace").strip()
+    if not FOLDER.fullmatch(text) or text[:-9] != source.name.removesuffix(LATEST):
+        raise BundleError(
+            f"{source}: holds {text[:80]!r}, wanted the name of a folder beside it, NAME-ID8; push it again"
+        )
+    return source.parent / text
+
+
 # ---- steps ---------------------------------------------------------------------------------
 
 
@@ -136,18 +148,6 @@ def _looks(root: Path) -> str:
     except OSError as error:
         raise Unreachable(f"{root}: cannot be read now ({error.strerror})") from error
     return "\n".join(f"{path} {status.st_mtime_ns} {status.st_size}" for path, status in seen)
-
-
-def _pinned(s3: Any, source: Place) -> Place:
-    """NAME.latest followed to the folder that it names."""
-    if not source.name.endswith(LATEST):
-        return source
-    text = read(s3, source, 200).decode("ascii", "replace").strip()
-    if not FOLDER.fullmatch(text) or text[:-9] != source.name.removesuffix(LATEST):
-        raise BundleError(
-            f"{source}: holds {text[:80]!r}, wanted the name of a folder beside it, NAME-ID8; push it again"
-        )
-    return source.parent / text
 
 
 def _checked(content: bytes, source: Place) -> Manifest:

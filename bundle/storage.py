@@ -90,6 +90,28 @@ def names(s3: Any, folder: Place) -> Iterator[str]:
         yield from found
 
 
+def objects(s3: Any, folder: Place) -> list[str]:
+    """Names of the objects right under a folder."""
+    prefix = f"{folder.key}/" if folder.key else ""
+
+    def step() -> list[str]:
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=folder.bucket, Prefix=prefix, Delimiter="/")
+        return [item["Key"].removeprefix(prefix) for page in pages for item in page.get("Contents", ())]
+
+    return again(folder, step)
+
+
+def modified(s3: Any, source: Place) -> float:
+    """When the object was written, in seconds since 1970."""
+    answer = again(source, lambda: s3.head_object(Bucket=source.bucket, Key=source.key))
+    return float(answer["LastModified"].timestamp())
+
+
+def delete(s3: Any, target: Place) -> None:
+    """One that is gone is as good."""
+    again(target, lambda: s3.delete_object(Bucket=target.bucket, Key=target.key))
+
+
 def read(s3: Any, source: Place, limit: int) -> bytes:
     def step() -> bytes:
         answer = s3.get_object(Bucket=source.bucket, Key=source.key)

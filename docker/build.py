@@ -55,8 +55,8 @@ def build(file: str, names: list[str], values: dict[str, str], more: list[str]) 
 
 
 def revised() -> str:
-    """The commit, and whether what is built differs from it."""
-    changed = git("status", "--porcelain", "--untracked-files=no")
+    """The commit, and whether files differ from it: new ones are built in, too; those of k8s are in no image."""
+    changed = git("status", "--porcelain", "--", ".", ":!k8s")
     return git("rev-parse", "--short=12", "HEAD") + ("-dirty" if changed else "")
 
 
