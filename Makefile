@@ -9,11 +9,15 @@ BUNDLE ?= $(wildcard server/bundles/pieces-????????)
 LISTEN ?= 127.0.0.1:5000
 IMAGE ?= server
 VARIANT ?= cpu
+REPOSITORY ?=
+OVERLAY ?=
+NAMESPACE ?= imago
+ARGS ?=
 PYTHON_IMAGE ?= python:3.11-slim-bookworm
 JAX ?= tests/training tests/bundle/test_canonical.py tests/bundle/test_engine.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-jax soak test-images check audit kubectl image bench bench-peers peers-kserve bench-serving bench-fronts bench-xml bench-training bench-export app-model bundles samples browser screenshots lock format clean
+.PHONY: help setup serve test test-jax soak test-images check audit kubectl image push deploy rollback bench bench-peers peers-kserve bench-serving bench-fronts bench-xml bench-training bench-export app-model bundles samples browser screenshots lock format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +57,18 @@ image: ## build a container image (IMAGE=server, training or converter; VARIANT=
 
 test-images: setup ## build the server's image, run it, push it, pull it (as root, with Debian's docker.io, docker-registry, apache2-utils, debootstrap)
 	$(BIN)/pytest -m images tests/images tests/deploy
+
+push: $(UV) ## build the server's image, push it to REPOSITORY (ECR's is made) and pin it in OVERLAY (VARIANT=gpu, ARGS="...")
+	$(if $(REPOSITORY),,$(error REPOSITORY=HOST/NAME is needed))
+	$(SYNC) --extra serve
+	$(BIN)/python docker/push.py $(REPOSITORY) --build --variant $(VARIANT) $(if $(OVERLAY),--overlay $(OVERLAY)) $(ARGS)
+
+deploy: ## apply k8s/overlays/OVERLAY and watch it; what does not get ready is taken back, with its reason
+	$(if $(OVERLAY),,$(error OVERLAY=eks is needed))
+	$(PYTHON) k8s/deploy.py deploy $(OVERLAY) --namespace $(NAMESPACE) $(ARGS)
+
+rollback: ## go back to the last revision that got ready (ARGS="--to-revision N"), and say what serves
+	$(PYTHON) k8s/deploy.py rollback --namespace $(NAMESPACE) $(ARGS)
 
 kubectl: ## Debian's kubectl that knows kustomize's components, into .kubectl (with apt)
 	[ -x .kubectl/kubectl ] || .ci/kubectl

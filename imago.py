@@ -12,7 +12,7 @@ VERBS = {
     "predict": ("bundle.predict:predict", "Label pictures with a bundle, or make XML from them."),
     "serve": ("server.cli:serve", "Serve one or many bundles over HTTP."),
     "import": ("converter.import_cli:import_", "Make a bundle of a model that another tool trained."),
-    "bundle": ("bundle.cli:bundle", "Show, verify, list and compare bundles."),
+    "bundle": ("bundle.cli:bundle", "Show, verify, list, compare and prune bundles."),
     "data": ("training.data.cli:data", "Make data sets and look after the cache."),
 }
 

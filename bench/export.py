@@ -26,6 +26,7 @@ from bundle.engine.keras_any import import_keras
 from bundle.image import decode, preprocess
 from bundle.predict import expand
 from bundle.write import Parts, write
+from converter.pictures import drawn
 
 IMAGO = [sys.executable, "-m", "imago"]
 WEIGHTS = "mobilenet_v1_1.0_224_embedding_extractor.weights.h5"
@@ -86,7 +87,8 @@ def inception(photos: Path, out: Path) -> Path:
     scores = keras.layers.Dense(1000, "softmax", name="scores")(backbone.output)
     network = keras.Model(pixels, scores, name="inception")
     spec = _spec(299)
-    some = np.stack([preprocess(decode(path.read_bytes(), spec), spec) for path in list(expand([photos]))[:8]])
+    seen = [preprocess(decode(path.read_bytes(), spec), spec) for path in list(expand([photos]))[:8]]
+    some = np.concatenate([seen, drawn(spec)])  # both kinds that exports are compared on
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.2
@@ -136,9 +138,11 @@ def exact(bench: Bench) -> list[Row]:
 
 
 def _files(said: str) -> list[tuple[str, dict[str, Any]]]:
-    records = json.loads(said)
+    """Format and file, and how well it agrees."""
     return [
-        (f"{one['format']} {Path(x['file']).suffix}".strip(), x["figures"]) for one in records for x in one["checked"]
+        (f"{one['format']} {checked['file'].removeprefix(f'{one['name']}-{one['id'][:8]}')}", checked["figures"])
+        for one in json.loads(said)
+        for checked in one["checked"]
     ]
 
 
