@@ -139,11 +139,13 @@ def exact(bench: Bench) -> list[Row]:
 
 def _files(said: str) -> list[tuple[str, dict[str, Any]]]:
     """Format and file, and how well it agrees."""
-    return [
-        (f"{one['format']} {checked['file'].removeprefix(f'{one['name']}-{one['id'][:8]}')}", checked["figures"])
-        for one in json.loads(said)
-        for checked in one["checked"]
-    ]
+    found = []
+    for one in json.loads(said):
+        title = f"{one['name']}-{one['id'][:8]}"
+        found += [
+            (f"{one['format']} {checked['file'].removeprefix(title)}", checked["figures"]) for checked in one["checked"]
+        ]
+    return found
 
 
 def rounded(bench: Bench) -> list[Row]:
