@@ -14,7 +14,9 @@ import pytest
 HERE = Path(__file__).parent
 Bundles = namedtuple("Bundles", "first second tampered")
 # It runs, ends when it is told to, and answers nobody.
-NEVER_READY = "import signal; signal.sigwait([signal.SIGTERM])"
+NEVER_READY = (
+    "import signal; ends = [signal.SIGTERM]; signal.pthread_sigmask(signal.SIG_BLOCK, ends); signal.sigwait(ends)"
+)
 
 
 def _module(path):
