@@ -9,6 +9,7 @@ BUNDLE ?= $(wildcard server/bundles/pieces-????????)
 LISTEN ?= 127.0.0.1:5000
 IMAGE ?= server
 VARIANT ?= cpu
+CLUSTER ?= $(HOME)/.cache/imago-cluster
 REPOSITORY ?=
 OVERLAY ?=
 NAMESPACE ?= imago
@@ -17,7 +18,7 @@ PYTHON_IMAGE ?= python:3.11-slim-bookworm
 JAX ?= tests/training tests/bundle/test_canonical.py tests/bundle/test_engine.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-jax soak test-images check audit kubectl image push deploy rollback bench bench-peers peers-kserve bench-serving bench-fronts bench-xml bench-training bench-export app-model bundles samples browser screenshots lock format clean
+.PHONY: help setup serve test test-jax soak test-images test-cluster check audit kubectl image push deploy rollback bench bench-peers peers-kserve bench-serving bench-fronts bench-xml bench-training bench-export app-model bundles samples browser screenshots lock format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +45,10 @@ check: setup ## formatting, lint, types, manifests, Dockerfiles
 	$(BIN)/mypy
 	$(BIN)/yamllint --strict .
 	$(BIN)/hadolint docker/*.Dockerfile
+
+test-cluster: setup kubectl ## roll out on a real Kubernetes of one node (as root, on Debian; the first time ten minutes more, to build it)
+	nice tests/cluster/build.sh $(CLUSTER)
+	IMAGO_CLUSTER_CACHE=$(CLUSTER) PATH="$(CURDIR)/.kubectl:$$PATH" $(BIN)/pytest -m cluster -s tests/cluster tests/deploy
 
 audit: kubectl $(UV) ## checkov over manifests and Dockerfiles (its install takes minutes, into .audit)
 	$(UV) venv --quiet --clear --python $(PYTHON) .audit/venv

@@ -189,11 +189,20 @@ def _fetch(s3: Any, source: Place, manifest: Manifest, content: bytes, target: P
                 raise BundleError(f"{source}/manifest.json: files: {path!r} is no plain name; push the bundle again")
             (temporary / path).parent.mkdir(parents=True, exist_ok=True)
             save(s3, source / path, temporary / path, file.size)
-        store.verify(temporary)
+        _verify(temporary, source)
         temporary.chmod(0o755)  # mkdtemp makes it private
         return _publish(temporary, target, manifest)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _verify(temporary: Path, source: Place) -> None:
+    """Names where a bad file came from: nobody knows the temporary folder."""
+    try:
+        store.verify(temporary)
+    except BundleError as error:
+        what = str(error).rpartition("; ")[0].replace(str(temporary), str(source))
+        raise BundleError(f"{what}; push the bundle again") from error
 
 
 def _publish(temporary: Path, target: Path, manifest: Manifest) -> Path:

@@ -57,6 +57,7 @@ class Front(Worker):
         """A SIGTERM makes it unready first, and closes the listener a moment later, when the orchestrator has noticed."""
         models = self.wsgi.extensions["imago"]
         if self.alive and models.drain():
+            self.loop.leaving = True
             later = threading.Timer(models.config.unready_ms / 1000, self._stop)
             later.daemon = True
             later.start()

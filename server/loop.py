@@ -47,6 +47,7 @@ class Loop:
     def __init__(self, app: Any, cfg: Any, config: Config) -> None:
         self.app, self.cfg, self.config = app, cfg, config
         self.alive = True
+        self.leaving = False  # from a SIGTERM on: clients that keep their connection are told to let go of it
         self.selector = selectors.DefaultSelector()
         self.listeners: list[socket.socket] = []
         self.deaf: list[socket.socket] = []
@@ -73,7 +74,7 @@ class Loop:
 
     def drain(self) -> Iterator[int]:
         """Ends listening; yields how many connections still wait for an answer, after each turn, while there is time."""
-        self.alive = False
+        self.alive, self.leaving = False, True
         for listener in self.listeners:
             for _ in range(64):  # who waits in the backlog was there in time
                 self._accept(listener)
@@ -285,7 +286,7 @@ class Loop:
         """In a request thread."""
         try:
             connection.pour = partial(self._tell, connection)
-            serve(self.app, connection, self.cfg, closing=not self.alive, start=start)
+            serve(self.app, connection, self.cfg, closing=self.leaving, start=start)
         finally:
             self.finished.append(connection)
             self.wake()
@@ -334,8 +335,9 @@ class Loop:
         """The answer is out."""
         rest = connection.incoming.rest
         self.clients.count(connection, 0)
-        if connection.keep and not connection.gone.is_set and (self.alive or rest):
-            self._expect(connection, self.config.keepalive_s, rest)
+        if connection.keep and not connection.gone.is_set:
+            # Its client has not been told to let go of it, and may be sending already.
+            self._expect(connection, self.config.keepalive_s if self.alive else IDLE_S, rest)
         else:
             self._close(connection)
 

@@ -26,6 +26,13 @@ def ready(url):
     return requests.get(url + "/readyz", timeout=5).status_code
 
 
+def wait_unready(server):
+    until = time.monotonic() + 1.5
+    while ready(server.url) == 200 and time.monotonic() < until:
+        time.sleep(0.02)
+    assert ready(server.url) == 503
+
+
 def test_started_server_is_ready(served):
     assert ready(served) == 200
 
@@ -82,13 +89,29 @@ def test_requests_in_flight_at_a_sigterm_are_all_answered(start, tiny, encoded):
     assert [(answer.status_code, len(answer.json()["results"])) for answer in answers] == [(200, 8)] * 8
 
 
+def test_connection_that_was_not_told_to_end_serves_on_while_the_server_goes_down(start, tiny, encoded, jpeg):
+    with start(tiny, unready_ms=0) as server, requests.Session() as client, ThreadPoolExecutor(1) as thread:
+        url = server.url + "/classify"
+        running = thread.submit(client.post, url, files=many(encoded), timeout=20)
+        time.sleep(0.2)
+        server.process.terminate()
+        answers = [running.result(), client.post(url, data=jpeg, headers=JPEG, timeout=20)]
+    assert [(each.status_code, each.headers["Connection"]) for each in answers] == [(200, "keep-alive"), (200, "close")]
+
+
+def test_sigterm_tells_clients_to_let_go_of_their_connections(start, tiny, jpeg):
+    with start(tiny, unready_ms=2000) as server, requests.Session() as client:
+        before = client.post(server.url + "/classify", data=jpeg, headers=JPEG, timeout=20)
+        server.process.terminate()
+        wait_unready(server)
+        after = client.post(server.url + "/classify", data=jpeg, headers=JPEG, timeout=20)
+    assert [each.headers["Connection"] for each in (before, after)] == ["keep-alive", "close"]
+
+
 def test_sigterm_makes_the_server_unready_before_the_listener_closes(start, tiny, jpeg):
     with start(tiny, unready_ms=2000) as server:
         server.process.send_signal(signal.SIGTERM)
-        until = time.monotonic() + 1.5
-        while ready(server.url) == 200 and time.monotonic() < until:
-            time.sleep(0.02)
-        assert ready(server.url) == 503
+        wait_unready(server)
         assert post(server.url + "/classify", data=jpeg, headers=JPEG).status_code == 200
 
 
