@@ -1,6 +1,7 @@
 """A real `imago serve`: it starts, answers, goes down without losing a request, and says why where it cannot start."""
 
 import io
+import re
 import signal
 import socket
 import time
@@ -31,6 +32,16 @@ def wait_unready(server):
     while ready(server.url) == 200 and time.monotonic() < until:
         time.sleep(0.02)
     assert ready(server.url) == 503
+
+
+def wait_working(server):
+    """Until a request is in the application's hands."""
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        text = requests.get(server.url + "/metrics", timeout=5).text
+        if float(re.search(r"^imago_in_flight (\S+)", text, re.MULTILINE)[1]) >= 1:
+            return
+    raise AssertionError("no request came in")
 
 
 def test_started_server_is_ready(served):
@@ -93,7 +104,7 @@ def test_connection_that_was_not_told_to_end_serves_on_while_the_server_goes_dow
     with start(tiny, unready_ms=0) as server, requests.Session() as client, ThreadPoolExecutor(1) as thread:
         url = server.url + "/classify"
         running = thread.submit(client.post, url, files=many(encoded), timeout=20)
-        time.sleep(0.2)
+        wait_working(server)
         server.process.terminate()
         answers = [running.result(), client.post(url, data=jpeg, headers=JPEG, timeout=20)]
     assert [(each.status_code, each.headers["Connection"]) for each in answers] == [(200, "keep-alive"), (200, "close")]
