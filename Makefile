@@ -18,7 +18,7 @@ PYTHON_IMAGE ?= python:3.11-slim-bookworm
 JAX ?= tests/training tests/bundle/test_canonical.py tests/bundle/test_engine.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-jax soak test-images test-cluster check audit kubectl image push deploy rollback bench bench-peers peers-kserve bench-serving bench-fronts bench-xml bench-training bench-export app-model bundles samples browser screenshots lock format clean
+.PHONY: help setup serve test test-jax soak test-images test-cluster check audit kubectl image push deploy rollback bench bench-peers peers-kserve bench-serving bench-fronts bench-xml bench-training bench-export app-model bundles samples browser docker screenshots lock format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -120,6 +120,10 @@ samples: setup ## draw the pictures that the page offers for trying again (a par
 
 browser: ## install Debian's Chromium for the browser tests (as root)
 	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -qq --no-install-recommends -y chromium >/dev/null; }
+
+docker: ## install Debian's Docker, registry and debootstrap for make test-images (as root)
+	[ "$$(command -v dockerd docker-registry htpasswd debootstrap | wc -l)" = 4 ] || \
+		{ apt-get update -qq && apt-get install -qq --no-install-recommends -y docker.io docker-registry apache2-utils debootstrap iptables >/dev/null; }
 
 screenshots: setup ## the page in every state, both themes and three widths, into FOLDER (screenshots; BUNDLES="DIR ..." for yours)
 	$(BIN)/python -m bench.screenshots $(or $(FOLDER),screenshots) $(BUNDLES)
