@@ -122,7 +122,7 @@ browser: ## install Debian's Chromium for the browser tests (as root)
 	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -qq --no-install-recommends -y chromium >/dev/null; }
 
 docker: ## install Debian's Docker, registry and debootstrap for make test-images (as root)
-	[ "$$(command -v dockerd docker-registry htpasswd debootstrap | wc -l)" = 4 ] || \
+	which dockerd docker-registry htpasswd debootstrap iptables >/dev/null || \
 		{ apt-get update -qq && apt-get install -qq --no-install-recommends -y docker.io docker-registry apache2-utils debootstrap iptables >/dev/null; }
 
 screenshots: setup ## the page in every state, both themes and three widths, into FOLDER (screenshots; BUNDLES="DIR ..." for yours)
