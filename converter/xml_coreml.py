@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from bundle.errors import ImagoError
+from bundle.errors import BundleError, ImagoError
 from converter import coreml_program, xml_files, xml_grammar, xml_network
 from converter.artifact import Job
 from converter.coreml import VISION
@@ -17,6 +17,7 @@ from converter.xml_engine import Run, fixed, unreadable
 from converter.xml_files import XmlArtifact
 
 IMAGE = "image"
+GRAMMAR = "grammar.json"
 TOLD = {
     IMAGE: "a picture",
     "token": "the one before; 0 at the start",
@@ -33,17 +34,22 @@ TOLD = {
 
 def write(job: Job) -> None:
     """The two packages, and grammar.json for a decoder that reads no RELAX NG. Raises BundleError, MissingExtra."""
-    xml_grammar.write(job.subject.directory, job.folder / "grammar.json")
     sizes, files = xml_network.sizes(job.subject), xml_files.names(job, "mlpackage")
     programs = (xml_network.encoder(job.subject, name=IMAGE, floating=True), xml_network.step(job.subject))
     for file, program, (_, outputs) in zip(files, programs, (sizes.encoder(IMAGE), sizes.step()), strict=True):
         features = Features(outputs=tuple(outputs), told=TOLD)
         package(program, job.folder / file, metadata=_metadata(job), features=features, quantize=job.quantize)
     xml_files.write(job, *xml_files.programs(sizes, *files, image=(IMAGE, "image")))
+    xml_grammar.write(job.subject.directory, job.folder / GRAMMAR)
 
 
 def read(job: Job) -> list[XmlArtifact]:
-    """Interpreted in 32-bit arithmetic; on macOS also by Core ML itself. Raises BundleError."""
+    """Interpreted in 32-bit arithmetic; on macOS also by Core ML itself. Raises BundleError, for a grammar that is not the bundle's too."""
+    grammar = job.folder / GRAMMAR
+    if not grammar.is_file() or grammar.read_bytes() != xml_grammar.dumped(
+        xml_grammar.of_bundle(job.subject.directory)
+    ):
+        raise BundleError(f"{grammar}: missing, or not the bundle's; export it again")
     interpreted = fixed(job, _interpreted, "an interpreter of ML Programs on TensorFlow")
     if platform.system() != "Darwin":
         return [interpreted]
