@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -12,17 +13,24 @@ from bundle.errors import BundleError, MissingExtra
 from converter.subject import tensorflow
 
 
+# What coremltools sets for itself.
+DEPTH = 5000
+
+
 @contextlib.contextmanager
 def silent() -> Iterator[None]:
-    """coremltools warns of every library's version, logs what only macOS has, and draws progress bars."""
-    nowhere, level = io.StringIO(), logging.root.manager.disable
+    """coremltools warns of every library's version, logs what only macOS has, and draws progress bars. It walks large graphs deeper than
+    Python likes and leaves the whole process so; here that ends with its work."""
+    nowhere, level, depth = io.StringIO(), logging.root.manager.disable, sys.getrecursionlimit()
     logging.disable(logging.WARNING)
+    sys.setrecursionlimit(max(depth, DEPTH))
     try:
         with contextlib.redirect_stderr(nowhere), contextlib.redirect_stdout(nowhere), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         logging.disable(level)
+        sys.setrecursionlimit(depth)
 
 
 def coremltools() -> Any:

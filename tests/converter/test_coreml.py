@@ -17,7 +17,7 @@ pytest.importorskip("tensorflow", reason="of the train extra")
 pytest.importorskip("coremltools", reason="of the export extra")
 
 ROOT = Path(__file__).parents[2]
-BUNDLE = ROOT / "server" / "bundles" / "pieces-f39afc6e"
+BUNDLE = next((ROOT / "server" / "bundles").glob("pieces-????????"))
 WEIGHTS = f"com.apple.CoreML/{coreml_program.WEIGHTS}"
 FORMATS = pytest.mark.parametrize("kind", ["mlpackage", "mlmodel"])
 KINDS = [".mlpackage", ".mlmodel"]
@@ -59,7 +59,7 @@ def copied(exported, tmp_path):
     """(kind) -> a file of that kind to tamper with."""
 
     def run(kind):
-        path = exported().folder / f"pieces-f39afc6e.{kind}"
+        path = exported().folder / f"{BUNDLE.name}.{kind}"
         copy = shutil.copytree if path.is_dir() else shutil.copy
         return Path(copy(path, tmp_path / path.name))
 
@@ -102,7 +102,7 @@ def test_every_file_answers_as_keras_does(exported, pictures, wanted, subject, q
 
 def test_smaller_numbers_make_smaller_packages(exported):
     sizes = [
-        (exported(quantize).folder / "pieces-f39afc6e.mlpackage" / "Data" / WEIGHTS).stat().st_size
+        (exported(quantize).folder / f"{BUNDLE.name}.mlpackage" / "Data" / WEIGHTS).stat().st_size
         for quantize in (None, "fp16", "int8")
     ]
     assert sizes[0] > 1.8 * sizes[1] > 2.8 * sizes[2]
@@ -110,9 +110,13 @@ def test_smaller_numbers_make_smaller_packages(exported):
 
 @FORMATS
 def test_a_file_says_what_it_is(exported, kind, subject):
-    path = exported().folder / f"pieces-f39afc6e.{kind}"
+    path = exported().folder / f"{BUNDLE.name}.{kind}"
     told = LOAD[kind](path).metadata
-    assert {"author": "Imago", "version": "f39afc6e", "imago.id": subject.manifest.id}.items() <= told.items()
+    assert {
+        "author": "Imago",
+        "version": subject.manifest.id[:8],
+        "imago.id": subject.manifest.id,
+    }.items() <= told.items()
     assert told["com.apple.coreml.model.preview.type"] == "imageClassifier"
     assert (told["imago.resize"], told["imago.vision"]) == ("pad", "scaleFit")
     description = specification(path)[1].description
@@ -131,7 +135,9 @@ def test_the_same_bundle_gives_the_same_bytes(exported, subject, tmp_path):
 
 def test_a_model_that_makes_xml_is_refused(tmp_path):
     with pytest.raises(BundleError, match="only classifiers"):
-        coreml.write(Job(subject=open_subject(ROOT / "server" / "bundles" / "sheets-a5ce925b"), folder=tmp_path))
+        coreml.write(
+            Job(subject=open_subject(next((ROOT / "server" / "bundles").glob("sheets-????????"))), folder=tmp_path)
+        )
 
 
 @pytest.mark.parametrize("quantize", ["fp16", "int8"])
@@ -273,6 +279,12 @@ def test_a_layer_that_is_not_known_is_refused_by_its_name(copied):
 
 
 def test_a_picture_of_another_size_is_refused(exported):
-    model = coreml_program.load(exported().folder / "pieces-f39afc6e.mlpackage")
+    model = coreml_program.load(exported().folder / f"{BUNDLE.name}.mlpackage")
     with pytest.raises(BundleError, match=r"\(1, 8, 8, 3\)"):
         model.run({"image": np.zeros((1, 8, 8, 3), np.uint8)})
+
+
+def test_a_conversion_leaves_the_process_as_it_was(subject, tmp_path):
+    before = sys.getrecursionlimit()
+    coreml.write(Job(subject=subject, folder=tmp_path))
+    assert sys.getrecursionlimit() == before

@@ -25,7 +25,7 @@ from training import xml_export, xml_model
 FP32 = [("onnx", None), ("litert", None), ("savedmodel", None), ("coreml", None)]
 FP16 = [("litert", "fp16"), ("coreml", "fp16")]
 NONE = np.zeros((0, 16, 16, 3), np.uint8)
-SHEETS = Path(__file__).parents[2] / "server" / "bundles" / "sheets-a5ce925b"
+SHEETS = next((Path(__file__).parents[2] / "server" / "bundles").glob("sheets-????????"))
 # Written as they are in every format.
 WEIGHTS = {
     "a token's row": lambda network: network.get_layer("token").get_weights()[0][4],

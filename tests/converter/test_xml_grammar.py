@@ -11,7 +11,7 @@ from bundle.xml.codec import Codec
 from converter import xml_grammar
 
 ROOT = Path(__file__).parents[2]
-SHEETS = ROOT / "server" / "bundles" / "sheets-a5ce925b"
+SHEETS = next((ROOT / "server" / "bundles").glob("sheets-????????"))
 SCHEMAS = sorted((ROOT / "training" / "schemas").glob("*.rng"))
 HEAD = '<grammar xmlns="http://relaxng.org/ns/structure/1.0"><start>{}</start></grammar>'
 
