@@ -10,9 +10,9 @@ import numpy as np
 
 from bundle.engine.onnx_cpu import import_onnxruntime, open_session
 from bundle.errors import MissingExtra
+from converter import rounding, rounding_onnx
 from converter.about import about, calibration, classifier, in_pieces, refusing, the_file
 from converter.artifact import Artifact, Job, Quantize
-from converter.rounding import ONNX, correct_onnx
 
 QUANTIZE: frozenset[Quantize] = frozenset({"fp16", "int8"})
 
@@ -66,7 +66,7 @@ def _int8(source: Path, pictures: np.ndarray) -> Any:
         folded, small = Path(folder, "folded.onnx"), Path(folder, "small.onnx")
         quant_pre_process(str(source), str(folded), skip_symbolic_shape=True)
         model = onnx.load(folded)
-        correct_onnx(model, pictures)
+        rounding_onnx.correct(model, pictures)
         onnx.save(model, folded)
         quantize_static(
             str(folded),
@@ -82,9 +82,10 @@ def _int8(source: Path, pictures: np.ndarray) -> Any:
 
 
 def _ends(nodes: Any) -> list[str]:
-    """Names of what comes up to the first layer, which halves the mean error for 2 % of the work, and of what makes scores."""
-    first = next((at for at, node in enumerate(nodes) if node.op_type in ONNX), 0)
-    return [node.name for at, node in enumerate(nodes) if at <= first or node.op_type in ("Softmax", "Sigmoid")]
+    """Names of what comes up to the last of the first layers, and of what makes scores."""
+    layers = rounding.first([at for at, node in enumerate(nodes) if node.op_type in rounding_onnx.LAYERS])
+    last = layers[-1] if layers else 0
+    return [node.name for at, node in enumerate(nodes) if at <= last or node.op_type in ("Softmax", "Sigmoid")]
 
 
 class _Pictures:

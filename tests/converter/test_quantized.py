@@ -8,7 +8,7 @@ import pytest
 
 from bundle import image
 from bundle.errors import BundleError
-from converter import graph_def, keras_json, litert, onnx_file, rounding, saved_model
+from converter import graph_def, keras_json, litert, onnx_file, rounding, rounding_keras, saved_model
 from converter.artifact import Job
 from converter.subject import open_subject
 
@@ -102,23 +102,60 @@ def test_rounding_takes_no_more_than_half_a_step():
     assert np.all(np.abs(rounding.lost(weights, (0, 1, 2))) <= step / 2 + 1e-7)
 
 
+def correlated(kernel, channels):
+    """Moments of a kernel whose inputs go together, and those inputs."""
+    rng = np.random.default_rng(0)
+    given = np.maximum(rng.normal(size=(40, 12, 12, 4)) @ rng.normal(size=(4, channels)), 0).astype(np.float32)
+    moments = rounding.Moments(kernel, kernel.shape[3] == 1)
+    for picture in given:
+        moments.add(picture)
+    return moments, given
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 32, 8), (3, 3, 16, 8), (3, 3, 16, 1)], ids=["1x1", "3x3", "depthwise"])
+def test_rounded_weights_lie_on_the_grid_that_a_converter_finds(shape):
+    kernel = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+    found = correlated(kernel, shape[2])[0].rounded()
+    axes = (0, 1) if shape[3] == 1 else (0, 1, 2)
+    assert found.shape == shape
+    assert np.abs(rounding.lost(found, axes)).max() < 1e-5
+    assert np.array_equal(np.abs(found).max(axis=axes), np.abs(kernel).max(axis=axes))
+
+
+def test_weights_make_up_for_one_another():
+    kernel = np.random.default_rng(1).normal(size=(1, 1, 32, 8)).astype(np.float32)
+    moments, given = correlated(kernel, 32)
+    fitted, nearest = (
+        (given @ (kernel - one)[0, 0]).std(axis=(0, 1, 2)).mean()
+        for one in (moments.rounded(), rounding.nearest(kernel, (0, 1, 2)))
+    )
+    assert fitted < 0.6 * nearest
+
+
+def test_pictures_smaller_than_the_kernel_leave_the_nearest():
+    kernel = np.random.default_rng(1).normal(size=(3, 3, 4, 1)).astype(np.float32)
+    moments = rounding.Moments(kernel, True)
+    moments.add(np.ones((2, 2, 4), np.float32))
+    assert np.array_equal(moments.rounded(), rounding.nearest(kernel, (0, 1)))
+
+
 def test_a_moved_bias_gives_a_rounded_layer_the_mean_of_the_exact_one(pieces, drawings):
-    copy = rounding.corrected_keras(pieces.network, drawings)
-    kernel, bias = copy.get_layer("conv1").get_weights()
-    exact = first_layer(copy, [kernel, 0 * bias], drawings)
-    rounded = kernel - rounding.lost(kernel, (0, 1, 2))
-    assert np.abs(first_layer(copy, [rounded, bias], drawings) - exact).max() < 1e-5
-    assert np.abs(first_layer(copy, [rounded, 0 * bias], drawings) - exact).max() > 1e-4
+    copy = rounding_keras.corrected(pieces.network, drawings)
+    name = [layer.name for layer in copy.layers if type(layer).__name__ == "Conv2D"][-1]
+    kernel, bias = copy.get_layer(name).get_weights()
+    exact = means(pieces.network, name, drawings)
+    assert np.abs(means(copy, name, drawings, pieces.network) - exact).max() < 1e-4
+    assert np.abs(rounding.lost(kernel, (0, 1, 2))).max() < 1e-6
+    assert np.abs(bias).max() > 1e-4
 
 
-def first_layer(network, weights, pixels):
-    """Mean a channel of what it gives with these weights."""
+def means(network, name, pixels, inputs=None):
+    """A channel of what a layer gives; fed, where told, with what it gets in another network."""
     from bundle.engine.keras_any import import_keras
 
-    layer = network.get_layer("conv1")
-    layer.set_weights(weights)
-    given = import_keras().Model(network.inputs[0], layer.output)(pixels.astype(np.float32), training=False)
-    return np.asarray(given, np.float64).mean(axis=(0, 1, 2))  # 27,000 float32 numbers one after the other lose 1e-4
+    source = inputs or network
+    given = import_keras().Model(source.inputs[0], source.get_layer(name).input)(pixels, training=False)
+    return np.asarray(network.get_layer(name)(given), np.float64).mean(axis=(0, 1, 2))
 
 
 def test_a_bundle_without_layers_goes_to_onnx_int8(tiny, tmp_path):
