@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 from bundle.errors import BundleError, MissingExtra
 from converter.subject import tensorflow
 
-
 # What coremltools sets for itself.
 DEPTH = 5000
 

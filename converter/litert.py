@@ -11,14 +11,13 @@ import numpy as np
 
 from bundle.engine.keras_any import hushed
 from bundle.errors import MissingExtra
-from converter import rounding, rounding_keras, saved_model
+from converter import rounding_keras, saved_model
 from converter.about import calibration, in_pieces, refusing, split_labels, the_file
 from converter.artifact import Artifact, Job, Quantize
 from converter.litert_metadata import LABELS, with_metadata
 from converter.subject import tensorflow
 
 QUANTIZE: frozenset[Quantize] = frozenset({"fp16", "int8"})
-LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
 def write(job: Job) -> None:
@@ -42,30 +41,10 @@ def _converted(folder: str, quantize: Quantize | None, pictures: np.ndarray | No
         convert.target_spec.supported_types = [tf.float16]
     if pictures is not None:
         convert.representative_dataset = lambda: _samples(pictures)
-        convert._experimental_calibrate_only = True  # as tf.lite.experimental.QuantizationDebugger does it
+        convert.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        convert.inference_input_type = tf.uint8
     with hushed(always=True):  # the converter tells its parameters
-        model = bytes(convert.convert())
-        return model if pictures is None else _int8(model)
-
-
-def _int8(calibrated: bytes) -> bytes:
-    """Both ends stay in floats: the step that QuantizationDebugger takes, which cannot make an input of pixels."""
-    from tensorflow.lite.python.convert import mlir_quantize
-
-    pixels = tensorflow().uint8
-    return bytes(mlir_quantize(calibrated, input_data_type=pixels, denylisted_nodes=_ends(calibrated)))
-
-
-def _ends(model: bytes) -> set[str]:
-    """Names of what comes up to the last of the first layers, and of what makes scores."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_content=model)
-    steps = interpreter._get_ops_details()
-    layers = rounding.first([at for at, step in enumerate(steps) if step["op_name"] in LAYERS])
-    last = layers[-1] if layers else 0
-    ends = [step for at, step in enumerate(steps) if at <= last or step["op_name"] in ("SOFTMAX", "LOGISTIC")]
-    return {interpreter._get_tensor_details(out, 0)["name"] for step in ends for out in step["outputs"]}
+        return bytes(convert.convert())
 
 
 def _samples(pictures: np.ndarray) -> Iterator[list[np.ndarray]]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from bundle.engine.keras_any import import_keras
-from converter.rounding import Moments, first, fits, nearest
+from converter.rounding import Moments, fits, nearest
 from converter.subject import tensorflow
 
 LAYERS = ("Conv2D", "DepthwiseConv2D", "Dense")
@@ -16,8 +16,7 @@ def corrected(network: Any, pictures: np.ndarray) -> Any:
     """A copy behind an input of float32 (0 to 255), with weights that rounding leaves alone, and a bias on every layer that has such."""
     keras = import_keras()
     # A layer that is used at several places has no one input; it stays as it is.
-    weighted = [layer for layer in network.layers if type(layer).__name__ in LAYERS]
-    layers = [layer for layer in weighted[len(first(weighted)) :] if hasattr(layer, "input")]
+    layers = [layer for layer in network.layers if type(layer).__name__ in LAYERS and hasattr(layer, "input")]
     kernels = _kernels(keras, network, layers, pictures)
     shifts = _shifts(keras, network, layers, kernels, pictures)
 
