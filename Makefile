@@ -14,6 +14,7 @@ REPOSITORY ?=
 OVERLAY ?=
 NAMESPACE ?= imago
 ARGS ?=
+WORKERS ?= 2
 PYTHON_IMAGE ?= python:3.11-slim-bookworm
 JAX ?= tests/training tests/bundle/test_canonical.py tests/bundle/test_engine.py
 
@@ -30,11 +31,11 @@ serve: $(UV) ## serve the embedded default (BUNDLES="DIR ..." for yours) on http
 	$(SYNC) --extra serve
 	$(BIN)/imago serve --listen $(LISTEN) $(addprefix --bundle ,$(BUNDLES))
 
-test: setup ## all tests; those that need a browser or data that is not there skip with their reason
-	$(BIN)/pytest
+test: setup ## all tests; those that need a browser or data that is not there skip with their reason (WORKERS=1: one after the other)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 test-jax: setup ## the tests of training, and of what touches Keras, once more on JAX in place of TensorFlow
-	KERAS_BACKEND=jax $(BIN)/pytest $(JAX)
+	KERAS_BACKEND=jax $(BIN)/pytest -n $(WORKERS) --dist loadfile $(JAX)
 
 soak: setup ## what takes minutes: fuzz, floods, 100 reloads, clock jumps (faketime, where Debian's is installed)
 	$(BIN)/pytest -m soak -s tests/bundle tests/server
