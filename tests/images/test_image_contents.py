@@ -26,7 +26,9 @@ def inside(docker, server_image):
 
 
 def test_the_image_is_at_most_420_mb(docker, server_image):
-    assert docker.inspect(server_image)["Size"] <= 420e6
+    size = docker.inspect(server_image)["Size"]
+    print(f"unpacked: {size / 1e6:.0f} MB")
+    assert size <= 420e6
 
 
 def test_neither_compiler_nor_installer_is_in_the_image(files):
