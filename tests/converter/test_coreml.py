@@ -3,18 +3,20 @@
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bundle.errors import BundleError
-from converter import coreml, coreml_network, coreml_program
+from converter import coreml, coreml_network, coreml_program, coreml_spec
 from converter.artifact import Job
 from converter.subject import open_subject
 
 pytest.importorskip("tensorflow", reason="of the train extra")
-pytest.importorskip("coremltools", reason="of the export extra")
+if find_spec("coremltools") is None:  # imported here it would let all tests of the process recurse deeper
+    pytest.skip("of the export extra", allow_module_level=True)
 
 ROOT = Path(__file__).parents[2]
 BUNDLE = next((ROOT / "server" / "bundles").glob("pieces-????????"))
@@ -68,6 +70,7 @@ def copied(exported, tmp_path):
 
 def specification(path):
     """Where it is, and its content."""
+    coreml_spec.coremltools()
     from coremltools.proto import Model_pb2
 
     where = path / "Data" / coreml_program.SPEC if path.is_dir() else path

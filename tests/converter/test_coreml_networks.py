@@ -1,6 +1,7 @@
 """Networks of every backbone, and programs of several tensors: Core ML's operations mean what Keras and TensorFlow mean."""
 
 import gc
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from converter.coreml_package import Features, Metadata, network, package
 from converter.subject import tensorflow
 
 pytest.importorskip("tensorflow", reason="of the train extra")
-pytest.importorskip("coremltools", reason="of the export extra")
+if find_spec("coremltools") is None:  # imported here it would let all tests of the process recurse deeper
+    pytest.skip("of the export extra", allow_module_level=True)
 
 WORDS = Metadata(description="of a test", version="1")
 WAYS = {"mlpackage": (package, coreml_program.load), "mlmodel": (network, coreml_network.load)}
