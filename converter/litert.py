@@ -4,8 +4,8 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +22,7 @@ QUANTIZE: frozenset[Quantize] = frozenset({"fp16", "int8"})
 
 def write(job: Job) -> None:
     """NAME-ID8.tflite. Raises BundleError for int8 without calibration pictures."""
-    _need_litert()
+    interpreter()  # what cannot be read back is not written
     pictures = calibration(job.calibration, "litert") if job.quantize == "int8" else None
     network = job.subject.network if pictures is None else rounding_keras.corrected(job.subject.network, pictures)
     with tempfile.TemporaryDirectory() as folder:
@@ -57,28 +57,32 @@ def _samples(pictures: np.ndarray) -> Iterator[list[np.ndarray]]:
 
 
 def read(job: Job) -> list[Artifact]:
-    _need_litert()
-    from ai_edge_litert.interpreter import Interpreter
-
+    made = interpreter()
     path = the_file(job.folder, "*.tflite")
     with refusing(path):
         with zipfile.ZipFile(path) as archive:  # first: a file that was cut off has no zip, and LiteRT might not say so
             labels = split_labels(archive.read(LABELS))
         with hushed(always=True):  # LiteRT tells its delegates
-            interpreter = Interpreter(model_content=path.read_bytes(), num_threads=1)
-            interpreter.allocate_tensors()
-        place, out = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+            model = made(model_content=path.read_bytes(), num_threads=1)
+            model.allocate_tensors()
+        place, out = model.get_input_details()[0]["index"], model.get_output_details()[0]["index"]
 
     def run(pixels: np.ndarray) -> np.ndarray:
-        interpreter.set_tensor(place, pixels)
-        interpreter.invoke()
-        scores: np.ndarray = interpreter.get_tensor(out)
+        model.set_tensor(place, pixels)
+        model.invoke()
+        scores: np.ndarray = model.get_tensor(out)
         return scores
 
     runtime = f"ai-edge-litert {version('ai-edge-litert')}"
     return [Artifact(path=path, runtime=runtime, run=in_pieces(run, 1), labels=labels)]
 
 
-def _need_litert() -> None:
-    if find_spec("ai_edge_litert") is None:
-        raise MissingExtra("ai-edge-litert is not installed; install it with: pip install 'imago[train,export]'")
+def interpreter() -> Any:
+    """LiteRT's class Interpreter. Raises MissingExtra."""
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        raise MissingExtra(
+            "ai-edge-litert is not installed; install it with: pip install 'imago[train,export]'"
+        ) from None
+    return Interpreter

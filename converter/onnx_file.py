@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from bundle.engine.onnx_cpu import import_onnxruntime, open_session
-from bundle.errors import MissingExtra
 from converter import rounding, rounding_onnx
 from converter.about import about, calibration, classifier, in_pieces, refusing, the_file
 from converter.artifact import Artifact, Job, Quantize
+from converter.onnx_file_checks import import_onnx
 
 QUANTIZE: frozenset[Quantize] = frozenset({"fp16", "int8"})
 
@@ -20,7 +20,7 @@ QUANTIZE: frozenset[Quantize] = frozenset({"fp16", "int8"})
 def write(job: Job) -> None:
     """NAME-ID8.onnx: `pixels` uint8 (n, h, w, 3) -> `scores`; name, id, labels and more in its metadata."""
     classifier(job.subject)
-    onnx = _onnx()
+    onnx = import_onnx()
     source = job.subject.directory / "model.onnx"
     model = _int8(source, calibration(job.calibration, "onnx")) if job.quantize == "int8" else onnx.load(source)
     if job.quantize == "fp16":
@@ -31,17 +31,9 @@ def write(job: Job) -> None:
     (job.folder / f"{job.subject.title}.onnx").write_bytes(model.SerializeToString(deterministic=True))
 
 
-def _onnx() -> Any:
-    try:
-        import onnx
-    except ImportError:
-        raise MissingExtra("onnx is not installed; install it with: pip install 'imago[train]'") from None
-    return onnx
-
-
 def _halve(model: Any) -> None:
     """Weights in 16 bits, arithmetic in 32, as fast as before: ONNX Runtime casts them once, when it loads."""
-    onnx = _onnx()
+    onnx = import_onnx()
     casts = []
     for weight in model.graph.initializer:
         if weight.data_type == onnx.TensorProto.FLOAT:
@@ -57,7 +49,7 @@ def _halve(model: Any) -> None:
 
 def _int8(source: Path, pictures: np.ndarray) -> Any:
     """QDQ, weights a scale a channel. Both ends stay in floats, as `_ends` says."""
-    onnx = _onnx()
+    onnx = import_onnx()
     import_onnxruntime()
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process

@@ -13,9 +13,10 @@ import numpy as np
 
 from bundle.engine import onnx_xml
 from bundle.engine.keras_any import hushed
-from bundle.errors import BundleError, MissingExtra
+from bundle.errors import BundleError
 from converter import xml_coreml, xml_files, xml_network
 from converter.artifact import Job
+from converter.onnx_file_checks import import_onnx
 from converter.subject import tensorflow
 from converter.xml_engine import Run, fixed, unreadable
 from converter.xml_files import Program, Value, XmlArtifact, metadata, names
@@ -59,7 +60,7 @@ def known(job: Job, form: str) -> _Format:
 
 
 def _write_onnx(job: Job) -> None:
-    onnx = _library("onnx", "train")
+    onnx = import_onnx()
     written = []
     for source, name in zip(("encoder.onnx", "step.onnx"), names(job, "onnx"), strict=True):
         model = onnx.load(job.subject.directory / source)
@@ -115,13 +116,15 @@ def _saying(model: bytes, job: Job) -> bytes:
 
 
 def _read_litert(job: Job) -> list[XmlArtifact]:
-    interpreter = _library("ai_edge_litert.interpreter", "export")
+    from converter.litert import interpreter as found  # whose metadata need what comes with TensorFlow
+
+    interpreter = found()
 
     def opened(path: Path) -> Run:
         try:
             zipfile.ZipFile(path).close()  # a file that was cut off has none; LiteRT might not notice
             with hushed(always=True):
-                runner = interpreter.Interpreter(str(path), num_threads=1).get_signature_runner()
+                runner = interpreter(str(path), num_threads=1).get_signature_runner()
         except (OSError, zipfile.BadZipFile, ValueError, RuntimeError) as error:
             raise unreadable(path, "LiteRT", error) from error
         return lambda inputs: runner(**inputs)
@@ -163,16 +166,6 @@ def _read_savedmodel(job: Job) -> list[XmlArtifact]:
         return run
 
     return [fixed(job, opened, f"tensorflow {tf.__version__}")]
-
-
-def _library(name: str, extra: str) -> Any:
-    from importlib import import_module
-
-    try:
-        return import_module(name)
-    except ImportError:
-        package = name.partition(".")[0].replace("_", "-")
-        raise MissingExtra(f"{package} is not installed; install it with: pip install 'imago[{extra}]'") from None
 
 
 FORMATS = {
