@@ -10,7 +10,7 @@ from bundle import engine, golden
 from bundle.engine import keras_any
 from bundle.errors import BundleError
 from bundle.manifest import ClassifierManifest
-from converter import pictures
+from converter.about import in_pieces
 from converter.artifact import Artifact, Quantize
 from converter.subject import Subject
 
@@ -34,6 +34,8 @@ BOUNDS: Mapping[Quantize | None, Bound] = {
 _NOT_JUDGED = {"int8": ("drawn",)}
 # fp32 again: a network that makes more of the order of sums has another bound, so many times what its own two engines differ by.
 NOISE = 3
+# Pictures at once.
+BLOCK = 16
 # One answer may tip over, however few the pictures are, where weights were rounded.
 _ONE = 1
 
@@ -97,7 +99,7 @@ class Truth:
 
 def rows(run: Callable[[np.ndarray], np.ndarray], some: np.ndarray) -> np.ndarray:
     """float32 (n, k), a block at a time."""
-    return np.concatenate([np.asarray(run(block), np.float32) for block in pictures.blocks(some)])
+    return in_pieces(run, BLOCK)(some)
 
 
 def check(truth: Truth, artifact: Artifact, quantize: Quantize | None) -> dict[str, Figures]:

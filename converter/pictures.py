@@ -2,7 +2,6 @@
 
 import hashlib
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -85,9 +84,3 @@ def _pixels(path: Path, spec: Preprocess) -> np.ndarray | str:
         return image.preprocess(image.decode(path.read_bytes(), spec), spec)
     except (PictureError, OSError) as error:
         return f"{path}: {error}"
-
-
-def blocks(pictures: np.ndarray, size: int = 16) -> Iterator[np.ndarray]:
-    """The pictures, `size` at a time."""
-    for start in range(0, len(pictures), size):
-        yield pictures[start : start + size]
