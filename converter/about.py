@@ -15,7 +15,7 @@ from converter.subject import Subject
 def classifier(subject: Subject) -> ClassifierManifest:
     """Raises BundleError for a bundle that makes XML."""
     if subject.manifest.kind != "classifier":
-        raise BundleError(f"{subject.directory}: makes XML, a classifier wanted; export it with --to coreml")
+        raise BundleError(f"{subject.directory}: makes XML; only classifiers are written here")
     return subject.manifest
 
 

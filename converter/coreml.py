@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from bundle.errors import BundleError
 from bundle.manifest import ClassifierManifest
 from converter import coreml_network, coreml_program
+from converter.about import classifier
 from converter.artifact import Artifact, Job, Quantize
 from converter.coreml_package import Features, Metadata, network, package
 from converter.coreml_spec import coremltools
@@ -24,11 +24,10 @@ VISION = {"crop": "centerCrop", "squash": "scaleFill", "pad": "scaleFit"}
 def write(job: Job) -> None:
     """NAME-ID8.mlpackage and NAME-ID8.mlmodel; of int8 the package alone, since a neural network of 8 bits gave 7 of 241 photos
     another label, and the program 3. Raises BundleError, MissingExtra."""
-    if not isinstance(job.subject.manifest, ClassifierManifest):
-        raise BundleError(f"{job.subject.directory}: makes XML; only classifiers are written here")
+    manifest = classifier(job.subject)
     program = job.subject.program(name="image", batch=1, floating=True)
-    words = _metadata(job.subject, job.subject.manifest)
-    features = _features(job.subject, job.subject.manifest)
+    words = _metadata(job.subject, manifest)
+    features = _features(job.subject, manifest)
     package(program, _path(job, "mlpackage"), metadata=words, features=features, quantize=job.quantize)
     if job.quantize != "int8":
         network(program, _path(job, "mlmodel"), metadata=words, features=features, quantize=job.quantize)
