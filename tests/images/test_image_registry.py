@@ -7,13 +7,17 @@ pytestmark = pytest.mark.images
 
 
 @pytest.fixture(scope="module")
-def pushed(docker, registry, server_image):
+def tagged(registry, server_image):
+    return f"{registry.host}/imago:{server_image.rpartition(':')[2]}"
+
+
+@pytest.fixture(scope="module")
+def pushed(docker, registry, server_image, tagged):
     """HOST/imago@sha256:..., pushed; the daemon has it under no name."""
-    name = f"{registry.host}/imago:{server_image.rpartition(':')[2]}"
-    docker("tag", server_image, name)
-    docker("push", name, timeout=300)
-    (found,) = (digest for digest in docker.inspect(name)["RepoDigests"] if digest.startswith(registry.host))
-    docker("rmi", name)
+    docker("tag", server_image, tagged)
+    docker("push", tagged, timeout=300)
+    (found,) = (digest for digest in docker.inspect(tagged)["RepoDigests"] if digest.startswith(registry.host))
+    docker("rmi", tagged)
     return found
 
 
@@ -26,9 +30,11 @@ def test_without_the_password_nothing_is_pushed(docker, registry, server_image, 
     assert "stranger" not in registry.ask("imago/tags/list")["tags"]
 
 
-def test_without_the_password_nothing_is_pulled(docker, registry, pushed, tmp_path):
-    """Docker's own words are those of a second try without TLS; the registry's are plainer."""
-    assert docker("--config", tmp_path, "pull", pushed, check=False).returncode == 1
+def test_without_the_password_nothing_is_pulled(docker, registry, tagged, pushed, tmp_path):
+    """By its tag: of a digest that the daemon already has it asks nobody. Docker's own words are those of a second
+    try without TLS; the registry's are plainer.
+    """
+    assert docker("--config", tmp_path, "pull", tagged, check=False).returncode == 1
     answer = requests.get(
         f"https://{registry.host}/v2/imago/manifests/{pushed.partition('@')[2]}",
         verify=registry.certificate,
