@@ -37,6 +37,7 @@ def package(folder, name):
 def placed(app, export):
     """What the script says, and what is there then."""
     done = subprocess.run([sys.executable, app / "model.py", export], capture_output=True, text=True, timeout=60)
+    assert [path.name for path in (app / "Imago").iterdir()] == ["Model"]
     return done.stderr or done.stdout, {path.name for path in (app / "Imago" / "Model").iterdir()}
 
 
@@ -73,4 +74,12 @@ def test_what_is_no_whole_export_is_refused_and_nothing_changes(app, export, pac
         (export / "grammar.json").write_text(grammar)
     said, there = placed(app, export)
     assert sentence in said
+    assert there == {".gitkeep", "old.mlpackage", "old-grammar.json"}
+
+
+def test_what_cannot_be_copied_leaves_the_old_model_where_it_was(app, export):
+    package(export, "pieces-f39afc6e")
+    (export / "pieces-f39afc6e.mlpackage" / "Data" / "lost").symlink_to("nowhere")
+    said, there = placed(app, export)
+    assert said.startswith(f"{export}: cannot be copied, the model that was there stays: ")
     assert there == {".gitkeep", "old.mlpackage", "old-grammar.json"}

@@ -2,12 +2,15 @@
 
 import filecmp
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from converter import xml_coreml
 
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "app"
@@ -50,8 +53,7 @@ def test_plain_files_import_nothing_of_apples_but_foundation():
 def test_every_plain_file_with_something_to_test_has_a_test():
     tests = "".join(path.read_text() for path in (APP / "Tests" / "ImagoTests").glob("*Tests.swift"))
     words = {path.stem for path in (APP / "Imago" / "Plain").glob("*.swift")} - {"Refusal", "Rest", "AutomatonState"}
-    names = {"Labels": "ScoredLabel", "Resize": "resize"}
-    assert {word for word in words if names.get(word, word) not in tests} == set()
+    assert {word for word in words if {"Labels": "ScoredLabel"}.get(word, word) not in tests} == set()
 
 
 def test_only_the_phone_folder_needs_apples_frameworks():
@@ -62,6 +64,13 @@ def test_only_the_phone_folder_needs_apples_frameworks():
         if line.startswith("import ")
     }
     assert found <= APPLE | {"Foundation"}
+
+
+def test_the_app_asks_exports_for_what_they_have():
+    about, writer = ((APP / "Imago" / name).read_text() for name in ("Plain/About.swift", "Phone/Writer.swift"))
+    said = (ROOT / "converter" / "coreml.py").read_text()
+    assert {key for key in re.findall(r'"(imago\.\w+)"', about) if f'"{key}"' not in said} == set()
+    assert set(re.findall(r'"([a-z_]+)"', writer)) == set(xml_coreml.TOLD)
 
 
 def test_the_project_names_files_that_exist():

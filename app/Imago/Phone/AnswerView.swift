@@ -3,7 +3,7 @@ import SwiftUI
 /// A document: how far it is to be believed, its drawing where it is one, and its text.
 struct AnswerView: View {
     let answer: Answer
-    let trusted: Bool
+    let verdict: String
 
     var body: some View {
         ScrollView {
@@ -21,9 +21,4 @@ struct AnswerView: View {
     }
 
     private var drawing: Drawing? { try? Drawing(answer.events) }
-
-    private var verdict: String {
-        if answer.cut { return "A bound ended it: \(answer.tokens) tokens, valid, but not all that the model would have said." }
-        return "\(trusted ? "Sure of its tokens" : "Not sure, look at it"): \(percentage(answer.score)) on average, \(answer.tokens) tokens."
-    }
 }

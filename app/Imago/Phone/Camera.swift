@@ -27,8 +27,9 @@ final class Camera: NSObject {
         }
     }
 
+    /// On Work.queue.
     func stop() {
-        Work.queue.async { [session] in session.stopRunning() }
+        if session.isRunning { session.stopRunning() }
     }
 
     private func run() throws {

@@ -21,6 +21,7 @@ struct ContentView: View {
         }
         .onChange(of: item) { chosen in
             guard let chosen else { return }
+            item = nil // so that the same photo can be chosen again
             Task { screen.choose(try? await chosen.loadTransferable(type: Data.self)) }
         }
     }
@@ -28,7 +29,8 @@ struct ContentView: View {
     @ViewBuilder private var picture: some View {
         switch screen.shown {
         case .camera:
-            CameraView(session: screen.camera.session).background(.black).accessibilityLabel("What the camera sees")
+            CameraView(session: screen.camera.session).background(.black)
+                .accessibilityElement().accessibilityLabel("What the camera sees")
         case .photo(let photo):
             Image(decorative: photo, scale: 1).resizable().scaledToFit().frame(maxHeight: screen.writes ? 220 : .infinity)
         }
@@ -36,11 +38,16 @@ struct ContentView: View {
 
     @ViewBuilder private var results: some View {
         if let answer = screen.answer {
-            AnswerView(answer: answer, trusted: screen.trusted)
+            AnswerView(answer: answer, verdict: screen.verdict)
         } else if let tokens = screen.tokens {
             ProgressView("\(tokens) tokens")
+        } else if screen.about == nil, screen.sentence == nil {
+            ProgressView("Opening the model")
         } else {
-            LabelsView(labels: screen.labels)
+            ViewThatFits(in: .vertical) {
+                LabelsView(labels: screen.labels)
+                ScrollView { LabelsView(labels: screen.labels) } // many labels, or large letters
+            }
         }
     }
 
@@ -55,19 +62,22 @@ struct ContentView: View {
             }
         }
         .buttonStyle(.bordered)
-        .disabled(screen.tokens != nil)
+        .disabled(screen.tokens != nil || screen.about == nil)
         .padding([.horizontal, .bottom])
     }
 
     @ToolbarContentBuilder private var bundle: some ToolbarContent {
         ToolbarItem(placement: .navigationBarLeading) {
-            Text(screen.about.map { String($0.id.prefix(8)) } ?? "").font(.caption.monospaced()).accessibilityLabel("Bundle id")
+            if let id = screen.about?.id.prefix(8) {
+                Text(id).font(.caption.monospaced()).accessibilityLabel("Bundle \(String(id))")
+            }
         }
         ToolbarItem(placement: .navigationBarTrailing) {
             if screen.found.count > 1 {
                 Picker("Model", selection: $screen.chosen) {
                     ForEach(screen.found, id: \.self) { Text($0.title).tag(Optional($0)) }
                 }
+                .disabled(screen.tokens != nil)
             }
         }
     }

@@ -10,11 +10,11 @@ struct DrawingView: View {
             let scale = min(Double(size.width) / box.width, Double(size.height) / box.height)
             let place = CGAffineTransform(translationX: -box.x, y: -box.y)
                 .concatenating(CGAffineTransform(scaleX: scale, y: scale))
-            for (at, line) in drawing.lines.enumerated() {
-                context.stroke(path(line).applying(place), with: .color(color(at)), style: style(line))
+            for line in drawing.lines {
+                context.stroke(path(line).applying(place), with: .color(color(line)), style: style(line))
             }
         }
-        .aspectRatio(drawing.box.width / drawing.box.height, contentMode: .fit)
+        .aspectRatio(drawing.box.shape, contentMode: .fit)
         .background(.white)
         .border(.secondary)
         .accessibilityLabel("A drawing of \(drawing.lines.count) lines")
@@ -35,11 +35,9 @@ struct DrawingView: View {
     }
 
     /// A colour for each class, in the order in which they come.
-    private func color(_ at: Int) -> Color {
+    private func color(_ line: Drawing.Line) -> Color {
         let colors: [Color] = [.black, .blue, .red, .green, .orange, .purple]
-        let first = drawing.lines.firstIndex { $0.kind == drawing.lines[at].kind } ?? 0
-        let rank = Set(drawing.lines.prefix(first).map(\.kind)).count
-        return colors[rank % colors.count]
+        return colors[(drawing.kinds.firstIndex(of: line.kind) ?? 0) % colors.count]
     }
 
     private func style(_ line: Drawing.Line) -> StrokeStyle {

@@ -14,6 +14,7 @@ struct LabelsView: View {
                     Text(label.percent).monospacedDigit()
                 }
                 .foregroundColor(label.present == false ? .secondary : .primary)
+                .accessibilityElement(children: .combine)
                 ProgressView(value: min(max(label.probability, 0), 1)).accessibilityHidden(true)
             }
         }

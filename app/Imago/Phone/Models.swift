@@ -48,8 +48,12 @@ enum Models {
         guard let url = bundle.url(forResource: name, withExtension: "mlmodelc") else {
             throw Refusal("\(name) is missing; put it in place with: make app-model BUNDLE=...")
         }
+        let configuration = MLModelConfiguration()
+        #if targetEnvironment(simulator)
+            configuration.computeUnits = .cpuOnly // with its GPU Vision says "could not create inference context"
+        #endif
         do {
-            return try MLModel(contentsOf: url)
+            return try MLModel(contentsOf: url, configuration: configuration)
         } catch {
             throw Refusal("\(name) cannot be opened by Core ML: \(error.localizedDescription)")
         }

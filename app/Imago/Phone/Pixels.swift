@@ -7,7 +7,7 @@ enum Pixels {
     /// A photo's longer side is not decoded larger than this; models see far less.
     private static let most = 2048
 
-    /// A photo's bytes, upright. Throws a Refusal for what is no picture.
+    /// A photo's bytes, upright, what is transparent on white as the bundle's own preprocessing has it. Throws a Refusal for what is no picture.
     static func photo(_ data: Data) throws -> CGImage {
         let options: [CFString: Any] = [
             kCGImageSourceCreateThumbnailFromImageAlways: true,
@@ -17,7 +17,7 @@ enum Pixels {
         guard let source = CGImageSourceCreateWithData(data as CFData, nil),
             let picture = CGImageSourceCreateThumbnailAtIndex(source, 0, options as CFDictionary)
         else { throw Refusal("this file is no picture that can be read; choose another one") }
-        return picture
+        return try fitted(picture, width: picture.width, height: picture.height, resize: .squash)
     }
 
     /// The picture at the model's size, on white, as the bundle's own preprocessing lays it.

@@ -14,7 +14,7 @@ final class Screen: ObservableObject {
     @Published private(set) var shown = Shown.camera
     @Published private(set) var labels: [ScoredLabel] = []
     @Published private(set) var answer: Answer?
-    @Published private(set) var trusted = false
+    @Published private(set) var verdict = "" // on the answer
     @Published private(set) var tokens: Int? // while a document is made
     @Published private(set) var sentence: String? // what went wrong
     @Published private(set) var writes = false // the model makes XML
@@ -23,9 +23,10 @@ final class Screen: ObservableObject {
     }
 
     private(set) lazy var camera = Camera { [weak self] picture in self?.saw(picture) }
-    private var loaded: Loaded? // on Work.queue, and so are these two
+    private var loaded: Loaded? // on Work.queue, and so are these three
     private var last: CGImage?
     private var still = false // a photo is looked at, not the camera
+    private var failed = false // the last picture of all
 
     /// Finds the models, and opens the first.
     func open() {
@@ -33,7 +34,6 @@ final class Screen: ObservableObject {
         do {
             found = try Models.found()
             chosen = found.first
-            camera.start { [weak self] in self?.sentence = $0 }
         } catch {
             sentence = Work.sentence(error)
         }
@@ -49,8 +49,9 @@ final class Screen: ObservableObject {
 
     /// What the camera sees now becomes a document.
     func shoot() {
+        tokens = 0 // a second touch would convert it twice
         Work.queue.async {
-            guard let picture = self.last else { return }
+            guard let picture = self.last else { return self.refuse(Refusal("the camera has seen nothing yet; wait for it, or choose a photo")) }
             self.take(picture)
         }
     }
@@ -72,11 +73,11 @@ final class Screen: ObservableObject {
     }
 
     private func load(_ found: Found) {
-        forget()
-        about = nil
+        (about, writes) = (nil, false)
         Work.queue.async {
+            self.loaded = nil
+            DispatchQueue.main.async { self.forget() } // after what the model before said of its last picture
             do {
-                self.loaded = nil
                 let loaded = try Models.load(found)
                 self.loaded = loaded
                 DispatchQueue.main.async { self.show(loaded) }
@@ -88,25 +89,29 @@ final class Screen: ObservableObject {
 
     private func show(_ loaded: Loaded) {
         about = loaded.about
-        if case .writer = loaded { writes = true } else { writes = false }
-        if case .photo(let picture) = shown { Work.queue.async { self.run(picture) } }
+        if case .writer = loaded { writes = true }
+        switch shown {
+        case .camera: look()
+        case .photo(let picture): Work.queue.async { self.take(picture) }
+        }
     }
 
     // ---- on Work.queue ---------------------------------------------------------------------
 
     private func saw(_ picture: CGImage) {
+        guard !still else { return }
         last = picture
-        guard !still, case .classifier? = loaded else { return }
-        run(picture)
+        if case .classifier? = loaded { run(picture) }
     }
 
     private func take(_ picture: CGImage) {
-        still = true
-        camera.stop()
+        (still, last) = (true, nil)
         DispatchQueue.main.async {
             self.forget()
             self.shown = .photo(picture)
+            if self.writes { self.tokens = 0 }
         }
+        camera.stop()
         run(picture)
     }
 
@@ -114,14 +119,24 @@ final class Screen: ObservableObject {
         do {
             switch loaded {
             case .classifier(let classifier):
-                let labels = try classifier.labels(picture)
-                DispatchQueue.main.async { self.labels = labels }
+                told(try classifier.labels(picture))
             case .writer(let writer):
                 try write(picture, writer)
             case nil: break
             }
         } catch {
+            failed = true
             refuse(error)
+        }
+    }
+
+    /// A picture that could be looked at takes back what was said of one that could not, as while the app goes to the background.
+    private func told(_ labels: [ScoredLabel]) {
+        let again = failed
+        failed = false
+        DispatchQueue.main.async {
+            self.labels = labels
+            if again { self.sentence = nil }
         }
     }
 
@@ -131,7 +146,7 @@ final class Screen: ObservableObject {
             DispatchQueue.main.async { self.tokens = count }
         }
         DispatchQueue.main.async {
-            (self.answer, self.trusted, self.tokens) = (answer, answer.trusted(writer.grammar.sure), nil)
+            (self.answer, self.verdict, self.tokens) = (answer, answer.verdict(writer.grammar.sure), nil)
         }
     }
 

@@ -62,6 +62,11 @@ struct CoreMLNetwork: Network {
     }
 
     func step(token: Int, position: Int, caches: Memory, memory: Memory) throws -> (logits: [Float], caches: Memory) {
+        // A document is one piece of work: without a pool of its own each step's caches would stay until the last.
+        try autoreleasepool { try stepped(token, position, caches, memory) }
+    }
+
+    private func stepped(_ token: Int, _ position: Int, _ caches: Memory, _ memory: Memory) throws -> (logits: [Float], caches: Memory) {
         let inputs: [String: MLFeatureValue] = [
             "token": try whole(token), "position": try whole(position),
             "cache_keys": caches.keys, "cache_values": caches.values,

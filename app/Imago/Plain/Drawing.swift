@@ -11,6 +11,7 @@ struct Drawing: Equatable {
     }
 
     let lines: [Line]
+    let kinds: [String] // each once, in the order in which they come
     let box: Box
 
     /// Nil where there is nothing to draw. Throws a Refusal for path data that cannot be read.
@@ -22,6 +23,7 @@ struct Drawing: Equatable {
             return Line(kind: element.attributes["class"] ?? "", curves: try Curve.path(data))
         }
         guard !lines.isEmpty else { return nil }
+        kinds = lines.map(\.kind).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
         let view = found.first { $0.local == "svg" }?.attributes["viewBox"]
         box = view.flatMap(Box.init) ?? Box(around: lines.flatMap(\.curves).flatMap(\.spots))
     }
@@ -34,6 +36,9 @@ extension Drawing.Box {
         guard numbers.count == 4, numbers[2] > 0, numbers[3] > 0 else { return nil }
         self.init(x: numbers[0], y: numbers[1], width: numbers[2], height: numbers[3])
     }
+
+    /// Width by height of what it is shown in: of a line that stands on end the view would be higher than can be drawn.
+    var shape: Double { min(max(width / height, 0.5), 4) }
 
     init(around spots: [Spot]) {
         let (xs, ys) = (spots.map(\.x), spots.map(\.y))

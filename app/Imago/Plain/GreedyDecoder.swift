@@ -28,6 +28,12 @@ struct Answer {
     func trusted(_ sure: Grammar.Sure) -> Bool {
         !cut && score >= sure.score && least >= sure.least
     }
+
+    /// The same in a sentence for people.
+    func verdict(_ sure: Grammar.Sure) -> String {
+        if cut { return "A bound ended it: \(tokens) tokens, valid, but not all that the model would have said." }
+        return "\(trusted(sure) ? "Sure of its tokens" : "Not sure, look at it"): \(percentage(score)) on average, \(tokens) tokens."
+    }
 }
 
 /// A picture becomes a document: token after token the likeliest of those that the schema allows there.

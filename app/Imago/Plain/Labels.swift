@@ -9,7 +9,7 @@ struct ScoredLabel: Equatable {
 
 /// "97.3 %", with one place, whatever the phone's language is.
 func percentage(_ share: Double) -> String {
-    let tenths = Int((min(max(share, 0), 1) * 1000).rounded())
+    let tenths = Int((min(max(0, share), 1) * 1000).rounded()) // in this order what is no number is 0
     return "\(tenths / 10).\(tenths % 10) %"
 }
 

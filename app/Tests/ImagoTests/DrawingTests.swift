@@ -11,6 +11,8 @@ final class DrawingTests: XCTestCase {
             let drawing = try XCTUnwrap(Drawing(walk.events))
             XCTAssertEqual(drawing.box, Drawing.Box(x: 0, y: 0, width: 256, height: 256))
             XCTAssertEqual(drawing.lines.count, walked.xml.components(separatedBy: "<path").count - 1)
+            XCTAssertEqual(drawing.kinds.count, Set(drawing.lines.map(\.kind)).count)
+            XCTAssertEqual(drawing.kinds.first, drawing.lines.first?.kind)
             XCTAssertTrue(drawing.lines.allSatisfy { ["cut", "fold", "grain"].contains($0.kind) && $0.curves.count > 1 })
         }
     }
@@ -28,5 +30,10 @@ final class DrawingTests: XCTestCase {
         XCTAssertEqual(drawing.box, Drawing.Box(x: 10, y: 20, width: 20, height: 40))
         XCTAssertNil(Drawing.Box("0 0 0 5"))
         XCTAssertNil(Drawing.Box("0 0 a 5"))
+    }
+
+    func testALineThatStandsOnEndIsNotShownAThousandTimesAsHighAsWide() {
+        let boxes = ["0 0 1 1000": 0.5, "0 0 2 1": 2, "0 0 1000 1": 4]
+        for (box, shape) in boxes { XCTAssertEqual(Drawing.Box(box)?.shape, shape, box) }
     }
 }

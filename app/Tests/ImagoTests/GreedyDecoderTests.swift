@@ -87,4 +87,14 @@ final class GreedyDecoderTests: XCTestCase {
         XCTAssertFalse(answer(0.5, 0.09, false))
         XCTAssertFalse(answer(0.5, 0.1, true))
     }
+
+    func testTheVerdictSaysWhetherToLookAtIt() {
+        let sure = Grammar.Sure(score: 0.5, least: 0.1, iou: nil)
+        func verdict(_ score: Double, _ cut: Bool) -> String {
+            Answer(xml: "", events: [], tokens: 7, score: score, least: 0.1, cut: cut).verdict(sure)
+        }
+        XCTAssertEqual(verdict(0.973, false), "Sure of its tokens: 97.3 % on average, 7 tokens.")
+        XCTAssertEqual(verdict(0.4, false), "Not sure, look at it: 40.0 % on average, 7 tokens.")
+        XCTAssertTrue(verdict(1, true).hasPrefix("A bound ended it: 7 tokens, valid"))
+    }
 }

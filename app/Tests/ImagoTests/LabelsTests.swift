@@ -17,7 +17,7 @@ final class LabelsTests: XCTestCase {
     }
 
     func testPercentagesHaveOnePlace() {
-        let shown = [0: "0.0 %", 0.0004: "0.0 %", 0.97349: "97.3 %", 0.9996: "100.0 %", 1.5: "100.0 %"]
+        let shown = [0: "0.0 %", 0.0004: "0.0 %", 0.97349: "97.3 %", 0.9996: "100.0 %", 1.5: "100.0 %", .nan: "0.0 %"]
         for (probability, percent) in shown {
             XCTAssertEqual(ScoredLabel(name: "", probability: probability, present: nil).percent, percent)
         }
