@@ -38,7 +38,7 @@ def by_pip(uv: dict[str, Any]) -> bool:
         file.write(f"uv=={uv['version']} {hashes}\n")
         file.flush()
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
-        command += ["--only-binary", ":all:", "--target", str(TARGET), "--requirement", file.name]
+        command += ["--only-binary", ":all:", "--upgrade", "--target", str(TARGET), "--requirement", file.name]
         return subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 

@@ -13,6 +13,9 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
+
+from client import checked, end, tried
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ("server", "training", "converter")
@@ -73,21 +76,36 @@ def origin(revision: str) -> dict[str, str]:
 
 def based(image: str) -> dict[str, str]:
     """The base, fetched where it is not here yet, and its digest where a registry gave it one."""
-    if not inspected(image):
+    found = inspected(image)
+    if not found:
         subprocess.run(["docker", "pull", "--quiet", image], stdout=sys.stderr, check=False)
-    digests = (inspected(image) or {}).get("RepoDigests") or ["@unknown"]
+        found = inspected(image) or {}
+    digests = found.get("RepoDigests") or ["@unknown"]
     return {"PYTHON_IMAGE": image, "BASE_DIGEST": digests[0].rpartition("@")[2]}
 
 
-def inspected(image: str) -> dict[str, list[str]] | None:
-    done = subprocess.run(["docker", "image", "inspect", image], capture_output=True, text=True, check=False)
-    found: list[dict[str, list[str]]] = json.loads(done.stdout or "[]")
-    return found[0] if found else None
+def inspected(image: str) -> dict[str, Any] | None:
+    """What this machine's Docker knows of it; None where it has no such image."""
+    done = tried("image", "inspect", image)
+    if done.returncode and "no such image" in done.stderr.lower():
+        return None
+    found: list[dict[str, Any]] = json.loads(checked(done, image))
+    return found[0]
 
 
 def git(*words: str) -> str:
-    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        end("there is no git here, and an image is named by its revision; install it")
+    if done.returncode:
+        said = (done.stderr.splitlines() or ["nothing"])[0]
+        end(f"{ROOT} has no revision to name an image by; git says: {said}")
+    return done.stdout.strip()
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,14 +1,17 @@
-"""Docker's command line, what it says told as sentences, and a login that nothing is left of."""
+"""Docker's command line for build.py and push.py: what it says told as sentences, and a login that nothing is left of."""
 
 import json
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 # What docker says -> what to do; the first that is found counts.
 SENTENCES = {
@@ -26,21 +29,22 @@ SENTENCES = {
 }
 
 
-def docker(*words: str) -> str:
-    return checked(tried(*words), words[-1])
-
-
 def tried(*words: str, env: dict[str, str] | None = None, given: str | None = None) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(["docker", *words], env=env, input=given, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        sys.exit("push: there is no docker here; install it (Debian's docker.io)")
+        end("there is no docker here; install it (Debian's docker.io)")
 
 
 def checked(done: subprocess.CompletedProcess[str], name: str) -> str:
     if done.returncode:
-        sys.exit(f"push: {sentence(done.stderr, name)}")
+        end(sentence(done.stderr, name))
     return done.stdout
+
+
+def end(text: str) -> NoReturn:
+    """Ends the program, which says who it is."""
+    sys.exit(f"{Path(sys.argv[0]).stem}: {text}")
 
 
 def sentence(text: str, name: str) -> str:
@@ -54,16 +58,38 @@ def host(name: str) -> str:
     return name.partition("/")[0]
 
 
+def insecure(registry: str) -> bool:
+    """Whether the daemon speaks to it without TLS, or without looking at its certificate."""
+    if re.match(r"(localhost|127\.[\d.]+)(:|$)", registry):
+        return True
+    done = tried("info", "--format", "{{json .RegistryConfig.IndexConfigs}}")
+    known: dict[str, dict[str, bool]] = json.loads(done.stdout or "{}") or {}
+    return not known.get(registry, {}).get("Secure", True)
+
+
 @contextmanager
 def logged_in(registry: str, password: str) -> Iterator[dict[str, str]]:
     """The environment of a docker whose only login is this one; nothing of it is left, nor ever on a disk where memory can be had."""
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    endpoint = docker("context", "inspect", "--format", "{{.Endpoints.docker.Host}}").strip()
+    endpoint = checked(tried("context", "inspect", "--format", "{{.Endpoints.docker.Host}}"), registry).strip()
     with tempfile.TemporaryDirectory(prefix="imago-docker-", dir=memory) as folder:
         # An entry, so that docker does not look for a keychain to leave the password in.
+        _removed_when_broken_off(folder)
         Path(folder, "config.json").write_text(json.dumps({"auths": {registry: {}}}))
         env = {name: value for name, value in os.environ.items() if name != "DOCKER_CONTEXT"}
         env |= {"DOCKER_CONFIG": folder, "DOCKER_HOST": endpoint}
         words = ("login", "--username", "AWS", "--password-stdin", registry)
         checked(tried(*words, env=env, given=password), registry)
         yield env
+
+
+def _removed_when_broken_off(folder: str) -> None:
+    """Not by an exception: one that is raised while Python ends an object is lost, and the push would go on."""
+
+    def ended(number: int, _: object) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        os._exit(128 + number)
+
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, ended)

@@ -13,22 +13,23 @@ RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=ca,target=/run
     if [ -s /run/secrets/ca.crt ]; then export SSL_CERT_FILE=/run/secrets/ca.crt PIP_CERT=/run/secrets/ca.crt; fi; \
     python3 .ci/uv.py \
     && .uv/bin/uv sync --quiet --frozen --no-install-project --extra train --extra export \
-    && .uv/bin/uv export --quiet --frozen --no-emit-project --extra train --output-file build-constraints.txt
+    && .uv/bin/uv export --quiet --frozen --no-emit-project --no-annotate --extra train --output-file locked.txt \
+    && sed -n '/^setuptools==/,/[^\\]$/p' locked.txt > builder.txt \
+    && .uv/bin/uv venv --quiet builder \
+    && .uv/bin/uv pip install --quiet --require-hashes --python builder --requirements builder.txt
 RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/imago/lib \
     && /opt/imago/bin/python -c "import sysconfig; print('/srv/imago', file=open(sysconfig.get_path('purelib') + '/imago.pth', 'w'))" \
     && rm -f /opt/imago/.lock
 
-# ---- Imago itself: a small layer of its own, since it changes more often ----
+# ---- Imago itself: a small layer of its own, since it changes more often; it needs neither network nor secret ----
 FROM libraries AS application
 COPY LICENSE README.md imago.py ./
 COPY bundle bundle
 COPY converter converter
 COPY training training
 COPY server server
-RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
-    if [ -s /run/secrets/ca.crt ]; then export SSL_CERT_FILE=/run/secrets/ca.crt; fi; \
-    .uv/bin/uv build --quiet --wheel --require-hashes --build-constraints build-constraints.txt --out-dir dist \
-    && .uv/bin/uv pip install --quiet --no-deps --python /opt/imago/bin/python --target /srv/imago dist/*.whl \
+RUN .uv/bin/uv build --quiet --offline --wheel --no-build-isolation --python builder --out-dir dist \
+    && .uv/bin/uv pip install --quiet --offline --no-deps --python /opt/imago/bin/python --target /srv/imago dist/*.whl \
     && rm -f /srv/imago/.lock
 COPY docker/sbom.py docker/sbom.py
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash /srv/imago \

@@ -91,6 +91,8 @@ def _told(registry: Ecr) -> Iterator[None]:
 
     try:
         yield
+    except ValueError as error:
+        sys.exit(f"push: {error}; look at AWS_ENDPOINT_URL")
     except BotoCoreError as error:
         code, text = type(error).__name__, str(error)
     except ClientError as error:

@@ -4,9 +4,38 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+OVERLAYS = Path(__file__).resolve().parent.parent / "k8s" / "overlays"
 IMAGE = "imago-server"
+
+
+def find(overlay: str) -> Path:
+    """The kustomization.yaml of a folder of k8s/overlays, or of one elsewhere; `pin` will find its entry. Ends the program with a sentence."""
+    paths = (OVERLAYS / overlay / "kustomization.yaml", Path(overlay, "kustomization.yaml"))
+    path = next((path for path in paths if path.is_file()), None)
+    if not path:
+        names = sorted(path.parent.relative_to(OVERLAYS).as_posix() for path in OVERLAYS.rglob("kustomization.yaml"))
+        sys.exit(f"push: {overlay}: no such overlay; there are {', '.join(names) or 'none'}")
+    with _told(path):
+        pinned(path.read_text(encoding="utf-8"), "name", "digest", str(path))
+    return path
+
+
+def pin(path: Path, new_name: str, digest: str) -> None:
+    """Writes them into the file. Ends the program with a sentence."""
+    with _told(path, f"; {new_name}@{digest} is pushed, so push again or write it there"):
+        write(path, pinned(path.read_text(encoding="utf-8"), new_name, digest, str(path)))
+
+
+@contextmanager
+def _told(path: Path, more: str = "") -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        sys.exit(f"push: {path}: {error.strerror}{more}")
 
 
 def pinned(text: str, new_name: str, digest: str, where: str) -> str:

@@ -10,41 +10,40 @@ import argparse
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 from contextlib import nullcontext
-from pathlib import Path
 
 import ecr
 import pin
-from build import IMAGES, ROOT, git, revised
-from client import checked, docker, host, logged_in, sentence, tried
+from build import IMAGES, ROOT, git, inspected, revised
+from client import checked, end, host, insecure, logged_in, sentence, tried
 
-OVERLAYS = ROOT / "k8s" / "overlays"
-REPOSITORY = re.compile(r"[\w.-]+(?::\d+)?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)+", re.ASCII)
+# As Docker reads it: what has no dot and no port, and is not localhost, is no host but a name at Docker Hub.
+HOST = r"(?:localhost|[\w-]+(?:\.[\w-]+)+|[\w-]+(?=:))(?::\d+)?"
+REPOSITORY = re.compile(rf"{HOST}(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)+", re.ASCII)
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the login goes with it
     given, more = parsed()
     revision = revised()
     dirty = revision.endswith("-dirty")
     if dirty and not given.allow_dirty:
-        sys.exit(f"push: {changed()} not as committed; commit, or push under another tag with --allow-dirty")
-    overlay = OVERLAYS / given.overlay / "kustomization.yaml" if given.overlay else None
-    if overlay:  # noticed before minutes of work
-        written(overlay, given.repository, "sha256:" + "0" * 64)
+        end(f"{changed()} not as committed; commit, or push under another tag with --allow-dirty")
+    overlay = pin.find(given.overlay) if given.overlay else None  # noticed before minutes of work
     suffix = "-gpu" if given.variant == "gpu" else ""
     image = built(given, more) if given.build else f"imago-{given.image}:{revision}{suffix}"
     found = inspected(image)
-    name = f"{given.repository}:{revision}{'-' + found[7:15] if dirty else ''}{suffix}"
+    if not found:
+        end(f"there is no image {image} here; build it with --build or make image")
+    id8 = found["Id"].removeprefix("sha256:")[:8]
+    name = f"{given.repository}:{revision}{'-' + id8 if dirty else ''}{suffix}"
     registry = ecr.parse(given.repository)
     with logged_in(host(given.repository), ecr.prepare(registry)) if registry else nullcontext(dict(os.environ)) as env:
-        digest = there(name, found, env) or pushed(image, name, env)
+        digest = there(name, found["Id"], env) or pushed(image, name, env)
     if overlay:
-        pin.write(overlay, written(overlay, given.repository, digest))
-        print(f"push: wrote the digest into {overlay.relative_to(ROOT)}", file=sys.stderr)
+        pin.pin(overlay, given.repository, digest)
+        print(f"push: wrote the digest into {overlay}", file=sys.stderr)
     print(f"{given.repository}@{digest}")
 
 
@@ -53,14 +52,19 @@ def parsed() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("repository", help="HOST/NAME without a tag")
     parser.add_argument("--image", choices=IMAGES, default="server")
     parser.add_argument("--variant", choices=("cpu", "gpu"), default="cpu")
-    parser.add_argument("--overlay", help="the folder under k8s/overlays whose kustomization.yaml gets the digest")
+    parser.add_argument(
+        "--overlay",
+        help="a folder of k8s/overlays, or the path of one elsewhere; its kustomization.yaml gets the digest",
+    )
     parser.add_argument("--build", action="store_true", help="build it first (docker/build.py)")
     parser.add_argument("--allow-dirty", action="store_true", help="files may differ from the commit")
     given, more = parser.parse_known_args()
     if more and not given.build:
         parser.error(f"{more[0]}: not known; options of docker/build.py come with --build")
     if not REPOSITORY.fullmatch(given.repository):
-        parser.error(f"{given.repository!r}: wanted HOST/NAME, lower case and without a tag")
+        parser.error(
+            f"{given.repository!r}: wanted HOST/NAME, lower case and without a tag (Docker Hub's host is docker.io)"
+        )
     if given.overlay and given.image != "server":
         parser.error("overlays name the server's image")
     return given, more
@@ -77,22 +81,14 @@ def built(given: argparse.Namespace, more: list[str]) -> str:
     env = os.environ | {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
     done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        docker("version")  # where there is no daemon, that is the sentence
-        sys.exit("push: the image could not be built; the reason stands above")
+        end("the image could not be built; the reason stands above")
     return done.stdout.split()[-1]
-
-
-def inspected(image: str) -> str:
-    """Its id, sha256:..., which tells content apart."""
-    done = tried("image", "inspect", "--format", "{{.Id}}", image)
-    if done.returncode and re.search("no such image", done.stderr, re.IGNORECASE):
-        sys.exit(f"push: there is no image {image} here; build it with --build or make image")
-    return checked(done, image).strip()
 
 
 def there(name: str, image_id: str, env: dict[str, str]) -> str | None:
     """The digest, where the registry has the image under this tag; None where the tag is free."""
-    done = tried("manifest", "inspect", "--verbose", name, env=env | {"DOCKER_CLI_EXPERIMENTAL": "enabled"})
+    words = ["--insecure"] if insecure(host(name)) else []  # else it would find nothing in a registry without TLS
+    done = tried("manifest", "inspect", "--verbose", *words, name, env=env | {"DOCKER_CLI_EXPERIMENTAL": "enabled"})
     if done.returncode and re.search("no such manifest|manifest unknown|not found", done.stderr):
         return None
     found = json.loads(checked(done, name))
@@ -101,7 +97,7 @@ def there(name: str, image_id: str, env: dict[str, str]) -> str | None:
     config = (single.get("SchemaV2Manifest") or single.get("OCIManifest") or {}).get("config", {})
     if image_id not in (descriptor.get("digest"), config.get("digest")):
         other = descriptor.get("digest", "several platforms")
-        sys.exit(f"push: {name} is there with other content ({other}), and tags do not change; commit, and push again")
+        end(f"{name} is there with other content ({other}), and tags do not change; commit, and push again")
     print(f"push: {name} is there already", file=sys.stderr)
     digest: str = descriptor["digest"]
     return digest
@@ -109,32 +105,20 @@ def there(name: str, image_id: str, env: dict[str, str]) -> str | None:
 
 def pushed(image: str, name: str, env: dict[str, str]) -> str:
     """Its digest; docker's progress is shown."""
-    docker("tag", image, name)
+    checked(tried("tag", image, name), name)
     with subprocess.Popen(
         ["docker", "push", name], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         lines = []
-        try:
-            for line in process.stdout or ():
-                print(line, end="", file=sys.stderr)
-                lines.append(line)
-        except BaseException:  # a signal: the login goes now, not when all is pushed
-            process.terminate()
-            raise
+        for line in process.stdout or ():
+            print(line, end="", file=sys.stderr)
+            lines.append(line)
     text = "".join(lines)
     found = re.search(r"digest: (sha256:[0-9a-f]{64}) size:", text)
     if process.returncode or not found:
-        sys.exit(f"push: {sentence(text, name)}")
+        checked(tried("version"), image)  # where the daemon is gone, that is the sentence
+        end(sentence(text, name))
     return found[1]
-
-
-def written(overlay: Path, repository: str, digest: str) -> str:
-    try:
-        text = overlay.read_text(encoding="utf-8")
-    except OSError:
-        names = ", ".join(sorted(path.parent.name for path in OVERLAYS.glob("*/kustomization.yaml")))
-        sys.exit(f"push: {overlay}: no such overlay; there are {names or 'none'}")
-    return pin.pinned(text, repository, digest, str(overlay.relative_to(ROOT)))
 
 
 if __name__ == "__main__":

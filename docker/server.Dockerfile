@@ -21,7 +21,10 @@ RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=ca,target=/run
         *) echo "VARIANT=$VARIANT: wanted cpu or gpu" >&2; exit 1 ;; esac; \
     python3 .ci/uv.py \
     && .uv/bin/uv sync --quiet --frozen --no-install-project "$@" \
-    && .uv/bin/uv export --quiet --frozen --no-emit-project --extra train --output-file build-constraints.txt
+    && .uv/bin/uv export --quiet --frozen --no-emit-project --no-annotate --extra train --output-file locked.txt \
+    && sed -n '/^setuptools==/,/[^\\]$/p' locked.txt > builder.txt \
+    && .uv/bin/uv venv --quiet builder \
+    && .uv/bin/uv pip install --quiet --require-hashes --python builder --requirements builder.txt
 COPY docker/slim.py docker/slim.py
 # Nothing is compiled at a start: the files cannot be written to, and modules do not look for their sources' times.
 RUN if [ "$VARIANT" = cpu ]; then python3 docker/slim.py /opt/imago; fi \
@@ -29,17 +32,15 @@ RUN if [ "$VARIANT" = cpu ]; then python3 docker/slim.py /opt/imago; fi \
     && /opt/imago/bin/python -c "import sysconfig; print('/srv/imago', file=open(sysconfig.get_path('purelib') + '/imago.pth', 'w'))" \
     && rm -f /opt/imago/.lock
 
-# ---- Imago itself: a small layer of its own, since it changes more often ----
+# ---- Imago itself: a small layer of its own, since it changes more often; it needs neither network nor secret ----
 FROM libraries AS application
 COPY LICENSE README.md imago.py ./
 COPY bundle bundle
 COPY converter converter
 COPY training training
 COPY server server
-RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
-    if [ -s /run/secrets/ca.crt ]; then export SSL_CERT_FILE=/run/secrets/ca.crt; fi; \
-    .uv/bin/uv build --quiet --wheel --require-hashes --build-constraints build-constraints.txt --out-dir dist \
-    && .uv/bin/uv pip install --quiet --no-deps --python /opt/imago/bin/python --target /srv/imago dist/*.whl \
+RUN .uv/bin/uv build --quiet --offline --wheel --no-build-isolation --python builder --out-dir dist \
+    && .uv/bin/uv pip install --quiet --offline --no-deps --python /opt/imago/bin/python --target /srv/imago dist/*.whl \
     && rm -f /srv/imago/.lock
 COPY docker/health.py /srv/imago/health.py
 COPY docker/sbom.py docker/sbom.py

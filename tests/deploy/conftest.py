@@ -40,7 +40,7 @@ def _module(path):
 
 images = _module(ROOT / "tests" / "images" / "conftest.py")
 amazon, plane = (_module(Path(__file__).with_name(f"{name}.py")) for name in ("amazon", "plane"))
-containers, docker, registry = images.containers, images.docker, images.registry
+containers, registries, docker, registry = images.containers, images.registries, images.docker, images.registry
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +77,7 @@ class Repository:
     def push(self, *words, **env):
         command = [sys.executable, "docker/push.py", *map(str, words)]
         env = {name: value for name, value in (self.env | env).items() if value is not None}
-        return subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=300)
 
     @property
     def overlay(self):
@@ -123,15 +123,18 @@ def aws(s3):
 
 
 @pytest.fixture(scope="session")
-def ecr_daemon(containers, aws, tmp_path_factory):
+def ecr_daemon(containers, registries, aws, tmp_path_factory):
     """(docker, registry, environment) of a daemon for which Amazon's name is that of a registry of our own, with ECR's password."""
-    if reason := containers.missing("docker-registry", "htpasswd", "openssl"):
+    if reason := containers.missing(*registries.PROGRAMS):
         pytest.skip(reason)
+    folder = tmp_path_factory.mktemp("amazon")
     with (
-        amazon.registry(containers, tmp_path_factory.mktemp("amazon")) as (port, registry),
+        registries.registry(folder, user="AWS", password=amazon.PASSWORD, name=amazon.HOST) as registry,
+        amazon.proxy(int(registry.host.partition(":")[2])) as port,
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        patch.setenv("SSL_CERT_FILE", str(registry.certificate))
         with containers.daemon() as docker:
             env = docker.env
             patch.undo()

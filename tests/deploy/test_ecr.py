@@ -1,6 +1,7 @@
 """What stands in the way of a push to ECR is said in one sentence; no daemon is needed to hear it."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ def said(repository, tmp_path):
     """said(repository name, **environment): the sentence, of a docker that has the image and nothing more."""
     docker = tmp_path / "bin" / "docker"
     docker.parent.mkdir()
-    docker.write_text('#!/bin/sh\n[ "$1" = image ] || exit 99\necho sha256:0123456789abcdef\n')
+    docker.write_text('#!/bin/sh\n[ "$1" = image ] || exit 99\necho \'[{"Id": "sha256:0123456789abcdef"}]\'\n')
     docker.chmod(0o755)
     repository.env["PATH"] = f"{docker.parent}:{repository.env['PATH']}"
 
@@ -65,6 +66,10 @@ def test_what_aws_refuses_is_one_sentence(said, aws, code, words):
         assert said(AWS_ENDPOINT_URL=url).startswith(f"push: {words}")
 
 
+def test_endpoint_that_is_none_is_one_sentence(said, aws):
+    assert said(AWS_ENDPOINT_URL="nowhere") == "push: Invalid endpoint: nowhere; look at AWS_ENDPOINT_URL"
+
+
 def test_no_credentials_is_one_sentence(said, aws, tmp_path):
     nothing = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None, "AWS_PROFILE": None, "HOME": str(tmp_path)}
     assert said(**nothing, AWS_EC2_METADATA_DISABLED="true").startswith(
@@ -95,39 +100,93 @@ def test_without_docker_it_says_so(repository, tmp_path):
     assert done.stderr == "push: there is no docker here; install it (Debian's docker.io)\n"
 
 
-@pytest.mark.parametrize("name", ["imago", "host/Imago", "host/imago:v1", "host/imago@sha256:0", "https://host/imago"])
+@pytest.mark.parametrize(
+    "name",
+    ["imago", "someone/imago", "a.host/Imago", "a.host/imago:v1", "a.host/imago@sha256:0", "https://a.host/imago"],
+)
 def test_repository_that_is_none_is_refused(repository, name):
     assert "wanted HOST/NAME, lower case and without a tag" in repository.push(name).stderr
 
 
 def test_overlay_that_is_not_there_is_noticed_at_once(repository):
     done = repository.push("localhost:1/imago", "--overlay", "nowhere")
-    assert done.stderr.strip().endswith("nowhere/kustomization.yaml: no such overlay; there are eks")
+    assert done.stderr == "push: nowhere: no such overlay; there are eks\n"
 
 
-SLOW = """#!/bin/sh
+def test_overlay_may_be_the_path_of_a_folder_elsewhere(repository, tmp_path):
+    shutil.copy(repository.overlay, tmp_path)
+    done = repository.push("localhost:1/imago", "--overlay", tmp_path)
+    assert "no Docker daemon answers" in done.stderr  # so it was found
+
+
+@pytest.mark.parametrize("program", ["push.py localhost:1/imago", "build.py server"])
+def test_without_a_revision_it_says_so(repository, program):
+    shutil.rmtree(repository.folder / ".git")
+    done = _run(repository, program, GIT_CEILING_DIRECTORIES=str(repository.folder.parent))
+    assert done.stderr == (
+        f"{program[: program.index('.')]}: {repository.folder} has no revision to name an image by; "
+        "git says: fatal: not a git repository (or any of the parent directories): .git\n"
+    )
+
+
+def test_a_build_without_git_or_docker_or_a_daemon_is_one_sentence(repository, tmp_path):
+    path = {"PATH": str(tmp_path)}
+    wanted = "build: there is no git here, and an image is named by its revision; install it\n"
+    assert _run(repository, "build.py server", **path).stderr == wanted
+    (tmp_path / "git").symlink_to(shutil.which("git"))
+    wanted = "build: there is no docker here; install it (Debian's docker.io)\n"
+    assert _run(repository, "build.py server", **path).stderr == wanted
+    if shutil.which("docker"):
+        said = _run(repository, "build.py server").stderr
+        assert said == ("build: python:3.11-slim-bookworm: no Docker daemon answers; start it, or set DOCKER_HOST\n")
+
+
+def _run(repository, program, **env):
+    command = [sys.executable, *f"docker/{program}".split()]
+    return subprocess.run(
+        command, cwd=repository.folder, env=repository.env | env, capture_output=True, text=True, timeout=60
+    )
+
+
+PROGRAM = """#!/bin/sh
 case "$1" in
-image) echo sha256:0123456789abcdef ;;
+image) echo '[{{"Id": "sha256:0123456789abcdef"}}]' ;;
 context) echo unix:///nowhere ;;
 login) cat > "$DOCKER_CONFIG/password"; echo "$DOCKER_CONFIG" > "$0.at" ;;
 manifest) echo no such manifest >&2; exit 1 ;;
-push) exec sleep 60 ;;
+push) {push} ;;
+version) echo Is the docker daemon running >&2; exit 1 ;;
 esac
 """
 
 
-def test_broken_off_it_leaves_no_login(repository, aws, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_broken_off_it_leaves_no_login(repository, aws, tmp_path, number):
     docker = tmp_path / "docker"
-    docker.write_text(SLOW)
+    docker.write_text(PROGRAM.format(push="exec sleep 60"))
     docker.chmod(0o755)
     env = repository.env | {"PATH": f"{tmp_path}:{repository.env['PATH']}"}
-    command = [sys.executable, "docker/push.py", f"{MINE}.dkr.ecr.eu-west-1.amazonaws.com/broken-off"]
+    command = ["env", "--default-signal", sys.executable, "docker/push.py"]  # whatever this process ignores
+    command += [f"{MINE}.dkr.ecr.eu-west-1.amazonaws.com/broken-off"]
     with subprocess.Popen(command, cwd=repository.folder, env=env, stderr=subprocess.PIPE) as process:
         at = tmp_path / "docker.at"
         until = time.monotonic() + 60
         while not (at.exists() and at.read_text()):
             assert time.monotonic() < until, process.communicate()
             time.sleep(0.05)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 143
+        process.send_signal(number)
+        assert process.wait(60) == 128 + number
+        assert b"Traceback" not in process.stderr.read()
     assert not Path(at.read_text().strip()).exists()
+
+
+def test_a_daemon_that_dies_meanwhile_is_told_and_the_overlay_stays(repository, aws, tmp_path):
+    docker, before = tmp_path / "docker", repository.overlay.read_text()
+    docker.write_text(PROGRAM.format(push="echo unexpected EOF; exit 1"))
+    docker.chmod(0o755)
+    path = {"PATH": f"{tmp_path}:{repository.env['PATH']}"}
+    done = repository.push("a.host/imago", "--overlay", "eks", **path)
+    assert done.stderr.splitlines()[1:] == [
+        f"push: imago-server:{repository.revision}: no Docker daemon answers; start it, or set DOCKER_HOST"
+    ]
+    assert (done.returncode, done.stdout, repository.overlay.read_text()) == (1, "", before)

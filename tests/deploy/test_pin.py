@@ -47,6 +47,13 @@ def test_without_the_entry_it_says_what_to_add(pin, text):
         _pinned(pin, text)
 
 
+def test_overlay_that_went_meanwhile_is_told_with_the_digest(pin, tmp_path):
+    with pytest.raises(
+        SystemExit, match=f"k.yaml: No such file or directory; {NAME}@{DIGEST} is pushed, so push again"
+    ):
+        pin.pin(tmp_path / "k.yaml", NAME, DIGEST)
+
+
 def test_file_keeps_its_mode_and_nothing_lies_beside_it(pin, tmp_path):
     path = tmp_path / "kustomization.yaml"
     path.write_text("old")

@@ -56,6 +56,15 @@ def test_the_same_tag_is_not_moved_to_other_content(push, repository, docker, re
     assert registry.layers(push.name, repository.revision) == registry.layers(push.name, digest)
 
 
+def test_nor_is_it_in_a_registry_without_tls(repository, docker, registries, tmp_path):
+    with registries.plain(tmp_path) as host:
+        first, second = (repository.push(f"{host}/imago", *BASE, **docker.env) for _ in range(2))
+        assert second.stdout == first.stdout
+        docker("tag", _other(docker, repository), f"imago-server:{repository.revision}")
+        said = sentence(repository.push(f"{host}/imago", **docker.env))
+        assert "is there with other content" in said
+
+
 def _other(docker, repository):
     (repository.folder / "Dockerfile").write_text("FROM scratch\nLABEL other=1\nCOPY content /\n")
     docker("build", "-t", "imago-other", repository.folder)

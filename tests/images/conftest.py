@@ -1,4 +1,4 @@
-"""One daemon, one base image and one registry for all tests of images; see daemon.py."""
+"""One daemon, one base image and one registry for all tests of images; see daemon.py and registry.py."""
 
 import importlib.util
 import sys
@@ -7,14 +7,24 @@ from pathlib import Path
 import pytest
 
 
-@pytest.fixture(scope="session")
-def containers():
-    """daemon.py beside this file: tests find nothing by import."""
-    spec = importlib.util.spec_from_file_location("imago_containers", Path(__file__).with_name("daemon.py"))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["imago_containers"] = module  # where dataclasses look for it
+def _module(name):
+    """A file beside this one: tests find nothing by import."""
+    spec = importlib.util.spec_from_file_location(f"imago_images_{name}", Path(__file__).with_name(f"{name}.py"))
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # where dataclasses look for it
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def containers():
+    """daemon.py"""
+    return _module("daemon")
+
+
+@pytest.fixture(scope="session")
+def registries():
+    """registry.py"""
+    return _module("registry")
 
 
 @pytest.fixture(scope="session")
@@ -39,10 +49,10 @@ def server_image(docker, python_image):
 
 
 @pytest.fixture(scope="session")
-def registry(containers, docker, tmp_path_factory):
+def registry(containers, registries, docker, tmp_path_factory):
     """A registry with TLS and a password that `docker` is logged in to."""
-    if reason := containers.missing("docker-registry", "htpasswd", "openssl"):
+    if reason := containers.missing(*registries.PROGRAMS):
         pytest.skip(reason)
-    with containers.registry(tmp_path_factory.mktemp("registry")) as registry:
-        containers.login(docker, registry)
+    with registries.registry(tmp_path_factory.mktemp("registry")) as registry:
+        docker("login", "-u", registry.user, "--password-stdin", registry.host, input=registry.password)
         yield registry

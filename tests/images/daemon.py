@@ -1,4 +1,4 @@
-"""A Docker daemon, a base image and a registry of the tests' own; all of it ends with its context, and binds to this machine only.
+"""A Docker daemon of the tests' own and a base image; it ends with its context, and binds to this machine only.
 
 Tests find nothing by import: conftest.py loads this file by its path.
 """
@@ -8,17 +8,14 @@ import os
 import secrets
 import shutil
 import socket
-import ssl
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 import urllib.error
 import urllib.request
-from base64 import b64encode
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -73,7 +70,7 @@ class Docker:
             "PATH": f"{Path(DOCKER).parent}:{os.environ['PATH']}",
         }
 
-    def __call__(self, *words, timeout=120, check=True, **options):
+    def __call__(self, *words, timeout=300, check=True, **options):
         done = subprocess.run(
             [DOCKER, *map(str, words)], env=self.env, capture_output=True, text=True, timeout=timeout, **options
         )
@@ -92,11 +89,12 @@ class Docker:
 
     @contextmanager
     def container(self, *words, port=5000):
-        """`docker run -d` with its port published on this machine; it is removed at the end."""
-        name, published = f"imago-{secrets.token_hex(4)}", free_port()
-        self("run", "-d", "--name", name, "-p", f"127.0.0.1:{published}:{port}", *words)
+        """`docker run -d` with its port published on one of this machine that Docker takes; it is removed at the end."""
+        name = f"imago-{secrets.token_hex(4)}"
         try:
-            yield Container(self, name, f"http://127.0.0.1:{published}")
+            self("run", "-d", "--name", name, "-p", f"127.0.0.1::{port}", *words)
+            published = self.inspect(name)["NetworkSettings"]["Ports"].get(f"{port}/tcp")
+            yield Container(self, name, f"http://127.0.0.1:{published[0]['HostPort']}" if published else "")
         finally:
             self("rm", "-f", "-v", name, check=False)
 
@@ -105,7 +103,7 @@ class Docker:
 class Container:
     docker: Docker
     name: str
-    url: str
+    url: str  # empty on the machine's own network, and where it ended at once
 
     @property
     def state(self):
@@ -120,7 +118,7 @@ class Container:
         """A command in it, by the user that it runs as."""
         return self.docker("exec", self.name, *words, check=check)
 
-    def wait(self, path="/readyz", timeout_s=30):
+    def wait(self, path="/readyz", timeout_s=120):
         """Until it answers 200 there."""
         until = time.monotonic() + timeout_s
         while time.monotonic() < until:
@@ -129,7 +127,7 @@ class Container:
             time.sleep(0.02)
         raise AssertionError(f"{self.name} did not answer at {path}: {self.state} {self.log}")
 
-    def health(self, wanted, timeout_s=60):
+    def health(self, wanted, timeout_s=120):
         """Until Docker calls it that; the output of its last check."""
         until = time.monotonic() + timeout_s
         while (health := self.state["Health"])["Status"] != wanted:
@@ -154,8 +152,7 @@ def daemon():
 @contextmanager
 def _bridge():
     """Containers reach no other daemon's by it; published ports go through Docker's own proxy."""
-    name, number = f"imago{secrets.token_hex(3)}", secrets.randbelow(6 * 256)
-    network = f"172.{24 + number // 256}.{number % 256}.1/24"  # not where clusters have theirs
+    name, network = f"imago{secrets.token_hex(3)}", _network()
     for words in (("link", "add", name, "type", "bridge"), ("addr", "add", network, "dev", name)):
         subprocess.run(["ip", *words], check=True, timeout=30)
     try:
@@ -163,6 +160,13 @@ def _bridge():
         yield name
     finally:
         subprocess.run(["ip", "link", "delete", name], check=False, timeout=30)
+
+
+def _network():
+    """Not where clusters have theirs, and no other daemon of these tests."""
+    taken = subprocess.run(["ip", "-o", "addr"], check=True, capture_output=True, text=True, timeout=30).stdout
+    free = [f"172.{24 + number // 256}.{number % 256}.1/24" for number in range(6 * 256)]
+    return secrets.choice([network for network in free if f" {network} " not in taken])
 
 
 @contextmanager
@@ -175,7 +179,7 @@ def _dockerd(folder, bridge):
     with log.open("wb") as file:
         process = subprocess.Popen(list(map(str, words)), stdout=file, stderr=file)
     try:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         while docker("version", check=False).returncode:
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < until, log.read_text()
@@ -183,7 +187,10 @@ def _dockerd(folder, bridge):
         yield docker
     finally:
         process.terminate()  # its containers end with it
-        process.wait(60)
+        try:
+            process.wait(120)
+        finally:
+            process.kill()
 
 
 def base_image(docker, name="imago-test/python:3.11-slim-bookworm"):
@@ -197,8 +204,8 @@ def base_image(docker, name="imago-test/python:3.11-slim-bookworm"):
         archive = Path(folder).with_suffix(".tar")
         try:
             words = [f"--exclude={path}" for path in LEFT_OUT]
-            subprocess.run(["tar", "-C", rootfs, *words, "-cf", archive, "."], check=True, timeout=300)
-            docker("import", "--change", 'CMD ["python3"]', archive, name, timeout=300)
+            subprocess.run(["tar", "-C", rootfs, *words, "-cf", archive, "."], check=True)
+            docker("import", "--change", 'CMD ["python3"]', archive, name)
         finally:
             archive.unlink(missing_ok=True)
     return name
@@ -206,111 +213,5 @@ def base_image(docker, name="imago-test/python:3.11-slim-bookworm"):
 
 def save(docker, image, path):
     """The image as an archive, for another daemon."""
-    docker("save", "-o", path, image, timeout=300)
+    docker("save", "-o", path, image)
     return path
-
-
-@dataclass(frozen=True)
-class Registry:
-    """host is localhost:PORT, with TLS by a certificate of its own; nothing is pushed or pulled without the password."""
-
-    host: str
-    certificate: Path
-    user: str = "ci"
-    password: str = field(default_factory=lambda: secrets.token_urlsafe(24))
-
-    def ask(self, path, accept="application/vnd.docker.distribution.manifest.v2+json"):
-        """JSON of /v2/PATH."""
-        login = b64encode(f"{self.user}:{self.password}".encode()).decode()
-        request = urllib.request.Request(
-            f"https://{self.host}/v2/{path}", headers={"Authorization": f"Basic {login}", "Accept": accept}
-        )
-        context = ssl.create_default_context(cafile=str(self.certificate))
-        with urllib.request.urlopen(request, timeout=30, context=context) as answer:
-            return json.load(answer)
-
-    def layers(self, repository, digest):
-        """Bytes of each layer as pushed: compressed, the base's first."""
-        return [layer["size"] for layer in self.ask(f"{repository}/manifests/{digest}")["layers"]]
-
-
-def login(docker, registry):
-    docker("login", "-u", registry.user, "--password-stdin", registry.host, input=registry.password, timeout=60)
-
-
-@contextmanager
-def registry(folder):
-    """Debian's docker-registry on a free port; this machine's daemons know its certificate as long as it runs.
-
-    Docker itself would take any certificate from localhost; `Registry.ask` and other clients look at it.
-    """
-    folder = Path(folder)
-    port = free_port()
-    made = Registry(f"localhost:{port}", _certificate(folder))
-    _htpasswd(folder, made)
-    (folder / "registry.json").write_text(json.dumps(_configuration(folder, port)))  # JSON is YAML, too
-    believed = Path(f"/etc/docker/certs.d/{made.host}")
-    with (folder / "registry.log").open("wb") as log:
-        process = subprocess.Popen(["docker-registry", "serve", folder / "registry.json"], stdout=log, stderr=log)
-    try:
-        believed.mkdir(parents=True)
-        shutil.copy(made.certificate, believed / "ca.crt")
-        _wait(made, process, folder / "registry.log")
-        yield made
-    finally:
-        process.terminate()
-        process.wait(30)
-        shutil.rmtree(believed, ignore_errors=True)
-        with suppress(OSError):
-            believed.parent.rmdir()  # where it held ours alone
-
-
-def _certificate(folder):
-    path = folder / "registry.crt"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command += ["-keyout", folder / "registry.key", "-out", path, "-days", "2", "-subj", "/CN=localhost"]
-    command += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
-    return path
-
-
-def _htpasswd(folder, made):
-    command = ["htpasswd", "-Bin", made.user]
-    done = subprocess.run(command, check=True, capture_output=True, input=made.password.encode(), timeout=60)
-    (folder / "htpasswd").write_bytes(done.stdout.strip() + b"\n")
-
-
-def _configuration(folder, port):
-    return {
-        "version": "0.1",
-        "storage": {"filesystem": {"rootdirectory": str(folder / "registry")}, "delete": {"enabled": True}},
-        "auth": {"htpasswd": {"realm": "tests", "path": str(folder / "htpasswd")}},
-        "http": {
-            "addr": f"127.0.0.1:{port}",
-            "secret": secrets.token_hex(16),
-            "tls": {"certificate": str(folder / "registry.crt"), "key": str(folder / "registry.key")},
-        },
-    }
-
-
-def _wait(made, process, log):
-    until = time.monotonic() + 30
-    while process.poll() is None and time.monotonic() < until:
-        with suppress(OSError):
-            made.ask("")
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"the registry did not start: {log.read_text()}")
-
-
-def files(docker, image):
-    """Every file of an image as a row of `tarfile`."""
-    name = docker("create", image).stdout.strip()
-    try:
-        with tempfile.TemporaryDirectory(prefix="imago-image-") as folder:
-            archive = Path(folder) / "image.tar"
-            docker("export", "-o", archive, name, timeout=300)
-            with tarfile.open(archive) as tar:
-                return tar.getmembers()
-    finally:
-        docker("rm", "-f", name)

@@ -1,5 +1,6 @@
 """compose.yaml: started as it stands where Compose is here, and looked at in any case."""
 
+import re
 import shutil
 import subprocess
 import time
@@ -24,7 +25,7 @@ def compose(docker, server_image, free_port):
 
     def run(*words):
         command = [*program, "-p", "imago-test", "-f", FILE, *words]
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -68,6 +69,12 @@ def test_training_starts_only_when_it_is_asked_for(docker, compose):
     assert "training" in compose("--profile", "training", "config", "--services").split()
 
 
+def test_training_works_in_the_folder_of_the_repository():
+    """Names are looked for beside compose.yaml, wherever Compose is started."""
+    work = re.search(r"- \$\{IMAGO_WORK:-(.+)\}:/work\b", FILE.read_text())[1]
+    assert (FILE.parent / work).resolve() == ROOT
+
+
 def test_compose_waits_longer_than_the_server_drains():
     yaml = pytest.importorskip("yaml", reason="of the dev extra")
     from server.config import Config
@@ -79,13 +86,13 @@ def test_compose_waits_longer_than_the_server_drains():
     )
 
 
-def _ready(url, timeout_s=30):
+def _ready(url, timeout_s=120):
     until = time.monotonic() + timeout_s
     while time.monotonic() < until:
         try:
             if requests.get(url + "/readyz", timeout=5).ok:
                 return True
-        except requests.ConnectionError:
+        except requests.RequestException:
             pass
         time.sleep(0.1)
     return False

@@ -15,7 +15,7 @@ def tagged(registry, server_image):
 def pushed(docker, registry, server_image, tagged):
     """HOST/imago@sha256:..., pushed; the daemon has it under no name."""
     docker("tag", server_image, tagged)
-    docker("push", tagged, timeout=300)
+    docker("push", tagged)
     (found,) = (digest for digest in docker.inspect(tagged)["RepoDigests"] if digest.startswith(registry.host))
     docker("rmi", tagged)
     return found
@@ -57,7 +57,7 @@ def test_the_image_is_at_most_160_mb_as_pushed(registry, pushed):
 
 
 def test_it_runs_again_when_pulled_by_digest(docker, pushed):
-    docker("pull", pushed, timeout=300)
+    docker("pull", pushed)
     with docker.container("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", pushed) as container:
         container.wait()
         assert container.health("healthy") == '{"ready":true,"reason":""}\n'
