@@ -4,34 +4,35 @@
     python3 k8s/deploy.py rollback [OVERLAY] [--namespace imago] [--deployment imago] [--to-revision N]
 
 Exit status 1 where the rollout failed, even though the old pods serve. Taken back are Deployments, with their image and ConfigMap; the
-other objects of the overlay stay as applied. KUBECTL names the program (and its options), KUBECONFIG the cluster.
+other objects of the overlay stay as applied. Why it failed stands in the events of the Deployment and its pods for an hour, too.
+KUBECTL names the program (and its options), KUBECONFIG the cluster.
 """
 
 import argparse
 import json
-import os
 import re
-import shlex
-import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import NoReturn
 
-from reasons import FAILED, Object, before, config_names, current, owned, reasons, revision, serving, still_serving
+from kubectl import kubectl, meaning, refused, tried
+from reasons import (
+    FAILED,
+    Object,
+    Reason,
+    before,
+    config_names,
+    current,
+    events,
+    owned,
+    reasons,
+    revision,
+    serving,
+    still_serving,
+)
 
 OVERLAYS = Path(__file__).resolve().parent / "overlays"
-KUBECTL = shlex.split(os.environ.get("KUBECTL", "kubectl"))
 PLACEHOLDER = re.compile(r"\S*(?:\b(?:ACCOUNT|REGION|BUCKET|NAME-ID8)\b|sha256:0{64})\S*")
-# What kubectl says -> what to do; the first that is found counts.
-SENTENCES = {
-    r"current-context is not set|no configuration has been provided": "no cluster is chosen; kubectl config use-context NAME, or set KUBECONFIG",
-    r"must be logged in|Unauthorized|provide credentials|token has expired|ExpiredToken": "the cluster does not take these credentials; log in again (EKS: aws sso login, aws eks update-kubeconfig)",
-    r"getting credentials|executable \S+ (?:not found|failed)": "the program that gets the cluster's credentials failed; see whether it is installed and logged in",
-    r"forbidden": "not allowed: {line}",
-    r"Unable to connect|connection refused|was refused|no such host|i/o timeout|TLS handshake|x509:": "the cluster does not answer: {line}",
-    r"no matches for kind": "the cluster does not know a kind of the overlay: {line}",
-    r"is immutable|may not change": "{line}; delete that object, then deploy again",
-}
 
 
 def main() -> None:
@@ -40,7 +41,7 @@ def main() -> None:
         where(given.namespace)
         deploy(given) if given.verb == "deploy" else rollback(given)
     except KeyboardInterrupt:
-        sys.exit("deploy: broken off; what was applied goes on rolling out, make rollback takes it back")
+        sys.exit("deploy: broken off; what was applied goes on rolling out, unwatched")
 
 
 def parsed() -> argparse.Namespace:
@@ -66,22 +67,30 @@ def deploy(given: argparse.Namespace) -> None:
     overlay = folder(given.overlay)
     names = deployments(checked(overlay, given.namespace), given.namespace)
     say(kubectl("apply", "-k", overlay).strip())
-    failed = [name for name in names if not rolled_out(name, given)]
+    applied = [deployment_of(name, given.namespace) for name in names]
+    failed = [one["metadata"]["name"] for one in applied if not rolled_out(one, given)]
     if failed:
         sys.exit(f"deploy: failed: {', '.join(failed)}")
 
 
 def rollback(given: argparse.Namespace) -> None:
-    deployment, sets, _ = look(given.deployment, given.namespace)
+    """What was left counts as failed then, so that the next one goes further back."""
+    name = given.deployment
+    deployment, sets = look(name, given.namespace)
+    refuse_paused(deployment)
     target = given.to_revision or revision(before(deployment, sets) or {"metadata": {}})
     if not target:
-        sys.exit(f"deploy: {given.deployment} has no earlier revision that did not fail; deploy one that works")
-    say(f"rolling back {given.deployment} from revision {revision(deployment)} to {target}")
-    undo(given.deployment, target, given.namespace)
-    if not watched(given.deployment, given):
-        explain(given.deployment, given.namespace)
-        sys.exit(f"deploy: the rollback of {given.deployment} did not get ready")
-    print(served(given.deployment, given.namespace))
+        sys.exit(f"deploy: {name} has no earlier revision that did not fail; deploy one that works")
+    say(f"rolling back {name} from revision {revision(deployment)} to {target}")
+    undo(name, target, given.namespace)
+    left, ready = current(deployment, sets), watched(name, given)
+    deployment, sets = look(name, given.namespace)
+    if not ready:
+        explained(deployment, sets)
+        sys.exit(f"deploy: the rollback of {name} did not get ready")
+    mark(left, f"{FAILED}=true")
+    mark(current(deployment, sets), f"{FAILED}-")
+    print(served(deployment))
 
 
 # ---- steps ---------------------------------------------------------------------------------
@@ -118,101 +127,121 @@ def checked(overlay: Path, namespace: str) -> list[Object]:
 
 
 def deployments(things: list[Object], namespace: str) -> list[str]:
-    found = [thing["metadata"] for thing in things if thing["kind"] == "Deployment"]
+    found = [thing for thing in things if thing["kind"] == "Deployment"]
     for one in found:
-        if one["namespace"] != namespace:
-            sys.exit(
-                f"deploy: the overlay is for namespace {one['namespace']}, not {namespace}; say NAMESPACE={one['namespace']}"
-            )
-    return [one["name"] for one in found]
+        theirs = one["metadata"]["namespace"]
+        if theirs != namespace:
+            sys.exit(f"deploy: the overlay is for namespace {theirs}, not {namespace}; say NAMESPACE={theirs}")
+        refuse_paused(one)
+    return [one["metadata"]["name"] for one in found]
 
 
-def rolled_out(name: str, given: argparse.Namespace) -> bool:
-    """Whether it got ready; where not, why is said and the revision that still serves is taken back."""
-    if watched(name, given):
-        mark(name, given.namespace, f"{FAILED}-")
-        print(served(name, given.namespace))
+def refuse_paused(deployment: Object) -> None:
+    """Nothing of it would roll, nor could be undone."""
+    if deployment["spec"].get("paused"):
+        name, namespace = deployment["metadata"]["name"], deployment["metadata"]["namespace"]
+        sys.exit(f"deploy: {name} is paused; kubectl -n {namespace} rollout resume deployment/{name}, then once more")
+
+
+def rolled_out(applied: Object, given: argparse.Namespace) -> bool:
+    """Whether it got ready; where not, why is said, and it goes back to the revision that still serves."""
+    name = applied["metadata"]["name"]
+    ready = watched(name, given)
+    deployment, sets = look(name, given.namespace)
+    if deployment["spec"]["template"] != applied["spec"]["template"]:
+        say(f"{name}: somebody else changed it meanwhile, to revision {revision(deployment)}; it is left as it is")
+    elif ready:
+        mark(current(deployment, sets), f"{FAILED}-")
+        print(served(deployment))
         return True
-    explain(name, given.namespace)
-    deployment, sets, _ = look(name, given.namespace)
-    good = still_serving(deployment, sets)
+    else:
+        take_back(deployment, sets, given)
+    return False
+
+
+def take_back(deployment: Object, sets: list[Object], given: argparse.Namespace) -> None:
+    name, found, good = deployment["metadata"]["name"], explained(deployment, sets), still_serving(deployment, sets)
     if not good:
         say(f"{name}: no older revision has a ready pod to go back to; it is left as it is")
-        return False
-    mark(name, given.namespace, f"{FAILED}=true")
-    say(f"{name}: taking back revision {revision(deployment)}; {revision(good)} still serves")
+        record(events(deployment, f"revision {revision(deployment)} did not get ready", found, now()))
+        return
+    outcome = f"revision {revision(deployment)} is taken back, {revision(good)} still serves"
+    say(f"{name}: {outcome}")
+    record(events(deployment, outcome, found, now()))
+    mark(current(deployment, sets), f"{FAILED}=true")
     undo(name, revision(good), given.namespace)
-    if not watched(name, given):
-        explain(name, given.namespace)
-    print(served(name, given.namespace))
-    return False
+    ready = watched(name, given)
+    deployment, sets = look(name, given.namespace)
+    if not ready:
+        explained(deployment, sets)
+    print(served(deployment))
 
 
 def watched(name: str, given: argparse.Namespace) -> bool:
     """Whether it got ready in time; a cluster that is lost meanwhile ends the program, and nothing is taken back."""
-    done = tried("-n", given.namespace, "rollout", "status", f"deployment/{name}", f"--timeout={given.timeout_s}s")
-    say((done.stdout + done.stderr).strip().splitlines()[-1])
+    words = ("-n", given.namespace, "rollout", "status", f"deployment/{name}", f"--timeout={given.timeout_s}s")
+    done = tried(*words, stdout=sys.stderr)
     if done.returncode and not re.search("progress deadline|timed out waiting", done.stderr):
-        refused(done)
+        sys.exit(f"deploy: {meaning(done)}; {name} goes on rolling out unwatched")
+    if done.returncode:
+        say(done.stderr.strip())
     return done.returncode == 0
 
 
-def explain(name: str, namespace: str) -> None:
-    deployment, sets, things = look(name, namespace)
+def deployment_of(name: str, namespace: str) -> Object:
+    found: Object = json.loads(kubectl("-n", namespace, "get", "deployment", name, "-o", "json"))
+    return found
+
+
+def look(name: str, namespace: str) -> tuple[Object, list[Object]]:
+    """The Deployment and its ReplicaSets."""
+    deployment = deployment_of(name, namespace)
+    sets = json.loads(kubectl("-n", namespace, "get", "replicasets", "-o", "json"))["items"]
+    return deployment, owned(sets, deployment, "ReplicaSet")
+
+
+def explained(deployment: Object, sets: list[Object]) -> list[Reason]:
+    """The reasons, which are said; who may not read pods or events is told so in their place."""
+    done = tried("-n", deployment["metadata"]["namespace"], "get", "pods,events", "-o", "json")
+    things = json.loads(done.stdout)["items"] if done.stdout else []
     found = reasons(deployment, current(deployment, sets), things)
-    for sentence in found or [f"{name}: its pods say nothing; kubectl -n {namespace} describe pods"]:
-        say(sentence)
+    for thing, sentence in found:
+        say(f"{thing['metadata']['name']}: {sentence}")
+    if done.returncode:
+        say(meaning(done))
+    elif not found:
+        say(f"{deployment['metadata']['name']}: its pods say nothing; kubectl describe pods")
+    return found
 
 
-def look(name: str, namespace: str) -> tuple[Object, list[Object], list[Object]]:
-    """The Deployment, its ReplicaSets, and these with all pods and events of the namespace."""
-    deployment = json.loads(kubectl("-n", namespace, "get", "deployment", name, "-o", "json"))
-    things = json.loads(kubectl("-n", namespace, "get", "replicasets,pods,events", "-o", "json"))["items"]
-    return deployment, owned(things, deployment, "ReplicaSet"), things
+def record(made: list[Object]) -> None:
+    """For everybody who asks the cluster; who may not write events goes without."""
+    content = json.dumps({"apiVersion": "v1", "kind": "List", "items": made})
+    done = tried("create", "-f", "-", content=content)
+    if done.returncode:
+        say(f"no event says so: {meaning(done)}")
 
 
-def served(name: str, namespace: str) -> str:
-    deployment, _, _ = look(name, namespace)
-    words = ("-n", namespace, "get", "configmap", "--ignore-not-found", "-o", "json")
-    answers = [kubectl(*words, config) for config in config_names(deployment)]
-    return serving(deployment, [json.loads(answer) for answer in answers if answer])
+def served(deployment: Object) -> str:
+    words = ("-n", deployment["metadata"]["namespace"], "get", "configmap", "--ignore-not-found", "-o", "json")
+    answers = [tried(*words, config) for config in config_names(deployment)]
+    unread = any(answer.returncode for answer in answers)
+    return serving(deployment, None if unread else [json.loads(one.stdout) for one in answers if one.stdout])
 
 
-def mark(name: str, namespace: str, label: str) -> None:
-    """A label on the newest ReplicaSet, by which `before` passes it over; who may not set it goes without."""
-    deployment, sets, _ = look(name, namespace)
-    newest = current(deployment, sets)
-    if newest:
-        tried("-n", namespace, "label", "--overwrite", "replicaset", newest["metadata"]["name"], label)
+def mark(made: Object | None, label: str) -> None:
+    """A label on a ReplicaSet, by which `before` passes it over; who may not set it goes without."""
+    if made:
+        name, namespace = made["metadata"]["name"], made["metadata"]["namespace"]
+        tried("-n", namespace, "label", "--overwrite", "replicaset", name, label)
 
 
 def undo(name: str, target: int, namespace: str) -> None:
     kubectl("-n", namespace, "rollout", "undo", f"deployment/{name}", f"--to-revision={target}")
 
 
-# ---- kubectl -------------------------------------------------------------------------------
-
-
-def kubectl(*words: str | Path) -> str:
-    done = tried(*words)
-    return done.stdout if done.returncode == 0 else refused(done)
-
-
-def tried(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run([*KUBECTL, *words], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        sys.exit(f"deploy: {KUBECTL[0]}: not found; install kubectl, or name it in KUBECTL")
-
-
-def refused(done: subprocess.CompletedProcess[str]) -> NoReturn:
-    """Ends the program with what the line that gives the reason means: the last that is known, of many for one reason."""
-    lines = done.stderr.strip().splitlines() or ["kubectl said nothing"]
-    for pattern, sentence in SENTENCES.items():
-        found = [line for line in lines if re.search(pattern, line, re.IGNORECASE)]
-        if found:
-            sys.exit(f"deploy: {sentence.format(line=found[-1])}")
-    sys.exit(f"deploy: kubectl: {lines[-1]}")
+def now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def say(text: str) -> None:

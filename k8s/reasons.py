@@ -1,18 +1,23 @@
-"""What `kubectl get -o json` says of a rollout, in sentences: why its pods are not ready, and what serves. Runs nothing."""
+"""What `kubectl get -o json` says of a rollout, in sentences and events: why its pods are not ready, and what serves. Runs nothing."""
 
 import re
 from collections.abc import Iterable
 from typing import Any
 
 Object = dict[str, Any]  # as the Kubernetes API has it
+Reason = tuple[Object, str]  # what it is of, and the sentence
 
 REVISION = "deployment.kubernetes.io/revision"
-# On a ReplicaSet whose rollout failed, so that `make rollback` does not lead back to it.
+# On a ReplicaSet whose rollout failed, or that a rollback left, so that `make rollback` does not lead back to it.
 FAILED = "imago-rollout-failed"
 # A container that is only being made ready.
 STARTING = {"ContainerCreating", "PodInitializing"}
+# The reason of our own events.
+UNREADY = "RolloutFailed"
 # What the states of the containers say better.
-REPEATED = {"BackOff", "Failed"}
+REPEATED = {"BackOff", "Failed", "FailedScheduling", UNREADY}
+# The most characters that the newer API of events takes.
+MESSAGE = 1024
 
 
 def revision(thing: Object) -> int:
@@ -41,27 +46,37 @@ def still_serving(deployment: Object, sets: list[Object]) -> Object | None:
 
 
 def before(deployment: Object, sets: list[Object]) -> Object | None:
-    """The newest of the older ReplicaSets whose rollout did not fail."""
+    """The newest of the older ReplicaSets that nobody has gone back from."""
     good = [one for one in _older(deployment, sets) if FAILED not in one["metadata"].get("labels", {})]
     return max(good, key=revision, default=None)
 
 
-def reasons(deployment: Object, made: Object | None, things: list[Object]) -> list[str]:
-    """A sentence a reason, of the pods of the ReplicaSet `made` and of what could not become one."""
+def reasons(deployment: Object, made: Object | None, things: list[Object]) -> list[Reason]:
+    """Of the pods of the ReplicaSet `made`, and of the Deployment for what could not become one."""
     pods = owned(things, made, "Pod") if made else []
-    found = [_cut(condition["message"]) for condition in _conditions(deployment, "ReplicaFailure", "True")]
+    found = [
+        (deployment, _cut(condition["message"])) for condition in _conditions(deployment, "ReplicaFailure", "True")
+    ]
     for pod in pods:
-        name = pod["metadata"]["name"]
-        found += [f"{name}: {sentence}" for sentence in [*_unscheduled(pod), *_containers(pod), *_events(pod, things)]]
-    return list(dict.fromkeys(found))
+        said = [*_unscheduled(pod), *_containers(pod), *_events(pod, things)]
+        found += [(pod, sentence) for sentence in dict.fromkeys(said)]
+    return found
 
 
-def serving(deployment: Object, configs: list[Object]) -> str:
-    """What a Deployment serves: revision, image, bundle."""
+def events(deployment: Object, outcome: str, found: list[Reason], now: str) -> list[Object]:
+    """What `kubectl describe` shows of a rollout that failed: one of the Deployment with the outcome and all reasons, and one of each pod."""
+    whole = [outcome, *(f"{thing['metadata']['name']}: {sentence}" for thing, sentence in found)]
+    pods = {thing["metadata"]["name"]: thing for thing, _ in found if thing["kind"] == "Pod"}
+    own = [_event(pod, [sentence for thing, sentence in found if thing is pod], now) for pod in pods.values()]
+    return [_event(deployment, whole, now), *own]
+
+
+def serving(deployment: Object, configs: list[Object] | None) -> str:
+    """What a Deployment serves: revision, image, bundle; without the ConfigMaps nobody knows which."""
     container = deployment["spec"]["template"]["spec"]["containers"][0]
     status = deployment.get("status", {})
     pods = f"{status.get('readyReplicas', 0)} of {deployment['spec'].get('replicas', 1)} pods ready"
-    what = bundle(container, configs) or "the embedded default"
+    what = "unknown" if configs is None else bundle(container, configs) or "the embedded default"
     return f"{deployment['metadata']['name']}: revision {revision(deployment)}, {pods}, image {container['image']}, bundle {what}"
 
 
@@ -121,8 +136,27 @@ def _events(pod: Object, things: list[Object]) -> list[str]:
     return [
         f"{one['reason']}: {_cut(one.get('message', ''))}"
         for one in mine
-        if one.get("type") == "Warning" and one["reason"] not in REPEATED | {"FailedScheduling"}
+        if one.get("type") == "Warning" and one["reason"] not in REPEATED
     ]
+
+
+def _event(thing: Object, sentences: list[str], now: str) -> Object:
+    name, namespace = thing["metadata"]["name"], thing["metadata"]["namespace"]
+    involved = {key: thing["metadata"][key] for key in ("name", "namespace", "uid")}
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"generateName": f"{name}.", "namespace": namespace},
+        "involvedObject": {"apiVersion": thing["apiVersion"], "kind": thing["kind"]} | involved,
+        "type": "Warning",
+        "reason": UNREADY,
+        "message": "; ".join(sentences)[:MESSAGE],
+        "source": {"component": "imago-deploy"},
+        "reportingComponent": "imago-deploy",
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "count": 1,
+    }
 
 
 def _last_words(message: str) -> str:

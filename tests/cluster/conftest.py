@@ -27,8 +27,8 @@ def _module(path):
     return module
 
 
-machines, traces, loads, registries, rollouts = (
-    _module(HERE / f"{name}.py") for name in ("machine", "traces", "load", "registry", "rollout")
+machines, traces, loads, registries, rollouts, adapters = (
+    _module(HERE / f"{name}.py") for name in ("machine", "traces", "load", "registry", "rollout", "adapter")
 )
 
 
@@ -149,15 +149,30 @@ def rollout(deployed):
 
 
 @pytest.fixture
+def scaled(deployed):
+    """v1 in two pods, whose number follows their metrics."""
+    rollout = deployed("v1")
+    with adapters.registered(rollout.machine):
+        rollout.apply("v1", overlay=rollouts.SCALED)
+        yield rollout
+
+
+@pytest.fixture
 def sending(encoded):
-    """(rollout) -> context of a Load by eight clients on its service, with photos of garment pieces."""
-    from PIL import Image
+    """(rollout) -> context of a Load on its service, by eight clients unless told, with photos of garment pieces."""
+    from PIL import Image, ImageOps
 
     from server import config
 
     goldens = sorted((config.embedded()[0] / "golden").glob("*.png"))
-    pictures = [encoded(Image.open(path).convert("RGB"), "JPEG", quality=90) for path in goldens]
-    return lambda rollout: loads.sending(rollout.address, pictures)
+
+    def run(rollout, *, clients=8, larger=1):
+        pictures = [ImageOps.scale(Image.open(path).convert("RGB"), larger) for path in goldens]
+        return loads.sending(
+            rollout.address, [encoded(image, "JPEG", quality=90) for image in pictures], clients=clients
+        )
+
+    return run
 
 
 @pytest.fixture

@@ -3,11 +3,14 @@
 import json
 import os
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 OVERLAY = Path(__file__).with_name("overlay")
+SCALED = OVERLAY.with_name("scaled")
+SCRIPT = OVERLAY.parents[2] / "k8s" / "deploy.py"
 S3 = OVERLAY.parents[2] / "k8s" / "components" / "s3"
 SECRET, KEY = "kubernetes.io/dockerconfigjson", ".dockerconfigjson"
 NAME = "app.kubernetes.io/name=imago"
@@ -21,19 +24,29 @@ class Rollout:
     storage: dict[str, str]  # what leads a pod to the S3
     login: str  # to the registry, as Docker keeps it
 
-    def apply(self, tag: str, bundle: str = "") -> None:
+    def apply(self, tag: str, bundle: str = "", overlay: Path = OVERLAY) -> None:
         """Declares it, with a bundle of S3 or the embedded ones; what changes begins to roll."""
+        self.declare(tag, bundle, overlay)
+        self.machine.kubectl("apply", "-k", self.folder)
+
+    def deploy(self, tag: str, bundle: str) -> subprocess.CompletedProcess:
+        """`make deploy` of it."""
+        self.declare(tag, bundle)
+        config = {"KUBECONFIG": str(self.machine.folder / "admin.kubeconfig")}
+        command = [sys.executable, SCRIPT, "deploy", self.folder]
+        return subprocess.run(command, env=os.environ | config, capture_output=True, text=True, timeout=300)
+
+    def declare(self, tag: str, bundle: str, overlay: Path = OVERLAY) -> None:
         knobs = self.storage | {"IMAGO_BUNDLE": bundle} if bundle else {}
         content = {
             "namespace": "imago",
-            "resources": [self._from_here(OVERLAY)],
+            "resources": [self._from_here(overlay)],
             "components": [self._from_here(S3)] if bundle else [],
             "images": [{"name": "imago-server", "newName": self.image, "newTag": tag}],
             "configMapGenerator": [{"name": "imago", "behavior": "merge", "literals": _literals(knobs)}],
             "secretGenerator": [{"name": "registry", "type": SECRET, "literals": _literals({KEY: self.login})}],
         }
         (self.folder / "kustomization.yaml").write_text(json.dumps(content))
-        self.machine.kubectl("apply", "-k", self.folder)
 
     def _from_here(self, path: Path) -> str:
         return os.path.relpath(path, self.folder)
@@ -49,6 +62,12 @@ class Rollout:
         """What its containers say of how they are and how they ended."""
         return "\n".join(f"{pod['metadata']['name']}: {state}" for pod in self.pods() for state in states(pod))
 
+    def events(self, reason: str) -> dict[str, str]:
+        """The newest message of each kind of object."""
+        found = self.machine.api(f"/api/v1/namespaces/imago/events?fieldSelector=reason={reason}")["items"]
+        found.sort(key=lambda event: event["lastTimestamp"])
+        return {event["involvedObject"]["kind"]: event["message"] for event in found}
+
     def undo(self) -> None:
         self.machine.kubectl("rollout", "undo", "deployment/imago")
 
@@ -59,12 +78,19 @@ class Rollout:
         """How many pods of it serve."""
         return sum(map(ready, self.pods()))
 
-    def settle(self, timeout_s: float = 120) -> None:
+    def settle(self) -> None:
         """Waits until two pods serve, and no other is there any more."""
+        self.wait(lambda: len(self.pods()) == 2 and self.ready() == 2)
+
+    def wait(self, what, timeout_s: float = 120) -> None:
         until = time.monotonic() + timeout_s
-        while len(self.pods()) != 2 or self.ready() != 2:
-            assert time.monotonic() < until, self.why()
+        while not what():
+            assert time.monotonic() < until, f"{self.why()}\nscaler: {self.scaler()}"
             time.sleep(0.2)
+
+    def scaler(self) -> dict:
+        """What the HorizontalPodAutoscaler says of itself."""
+        return self.machine.api("/apis/autoscaling/v2beta2/namespaces/imago/horizontalpodautoscalers/imago")["status"]
 
     def start(self) -> dict[str, float]:
         """Seconds from a third pod's binding to the node until it serves, and how many of them since its server's process began."""

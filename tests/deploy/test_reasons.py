@@ -6,10 +6,15 @@ WANTED = "deployment.kubernetes.io/revision"
 
 
 def thing(kind, name, *, owner=None, revision=None, **more):
-    metadata = {"name": name, "uid": f"uid-{name}", "annotations": {WANTED: str(revision)} if revision else {}}
+    metadata = {
+        "name": name,
+        "namespace": "imago",
+        "uid": f"uid-{name}",
+        "annotations": {WANTED: str(revision)} if revision else {},
+    }
     if owner:
         metadata["ownerReferences"] = [{"kind": "any", "name": owner, "uid": f"uid-{owner}", "controller": True}]
-    return {"kind": kind, "metadata": metadata, "spec": {}, "status": {}} | more
+    return {"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": {}, "status": {}} | more
 
 
 def rs(name, revision, ready=0, labels=()):
@@ -53,6 +58,10 @@ def event(name, reason, message, kind="Warning"):
     }
 
 
+def said(reasons, *given):
+    return [f"{of['metadata']['name']}: {sentence}" for of, sentence in reasons.reasons(*given)]
+
+
 TAMPERED = "imago: /bundles/.tmp-1/model.onnx: its content was changed (sha256 differs); fetch the bundle again"
 UNSCHEDULABLE = {
     "type": "PodScheduled",
@@ -81,18 +90,20 @@ UNSCHEDULABLE = {
     ],
 )
 def test_reason_is_a_sentence(reasons, status, sentence):
-    assert reasons.reasons(deployment(), rs("new", 4), [pod("a", **status)]) == [f"a: {sentence}"]
+    assert said(reasons, deployment(), rs("new", 4), [pod("a", **status)]) == [f"a: {sentence}"]
 
 
 def test_events_say_what_containers_do_not(reasons):
-    said = [
+    events = [
         event("a", "Unhealthy", "Startup probe failed: 503"),
         event("a", "Unhealthy", "Startup probe failed: 503"),
         event("a", "BackOff", "again"),
+        event("a", reasons.UNREADY, "by an earlier deploy"),
         event("a", "Pulled", "fine", "Normal"),
         event("other", "Unhealthy", "of another"),
     ]
-    assert reasons.reasons(deployment(), rs("new", 4), [pod("a"), *said]) == ["a: Unhealthy: Startup probe failed: 503"]
+    wanted = ["a: Unhealthy: Startup probe failed: 503"]
+    assert said(reasons, deployment(), rs("new", 4), [pod("a"), *events]) == wanted
 
 
 def test_pods_that_could_not_be_made_have_their_reason_in_the_deployment(reasons):
@@ -102,12 +113,32 @@ def test_pods_that_could_not_be_made_have_their_reason_in_the_deployment(reasons
         "reason": "FailedCreate",
         "message": "pods is forbidden: quota",
     }
-    assert reasons.reasons(deployment(conditions=[refused]), None, []) == ["pods is forbidden: quota"]
+    assert said(reasons, deployment(conditions=[refused]), None, []) == ["imago: pods is forbidden: quota"]
 
 
 def test_pods_of_other_replica_sets_are_not_asked(reasons):
     old = thing("Pod", "old-1", owner="old", status={"containerStatuses": [ended("server", "x")]})
     assert reasons.reasons(deployment(), rs("new", 4), [old]) == []
+
+
+def test_events_are_of_the_deployment_and_of_each_pod(reasons):
+    first, second = pod("a"), pod("b")
+    found = [(first, "waits"), (first, "cannot"), (second, "x" * 2000)]
+    whole, *pods = reasons.events(deployment(), "revision 4 is taken back", found, "2026-11-21T00:00:00Z")
+    assert whole["involvedObject"] == {
+        "apiVersion": "v1",
+        "kind": "Deployment",
+        "name": "imago",
+        "namespace": "imago",
+        "uid": "uid-imago",
+    }
+    assert whole["message"].startswith("revision 4 is taken back; a: waits; a: cannot; b: xxx")
+    assert [(made["involvedObject"]["name"], made["message"]) for made in pods] == [
+        ("a", "waits; cannot"),
+        ("b", "x" * 1024),
+    ]
+    assert {made["type"] for made in (whole, *pods)} == {"Warning"}
+    assert max(len(made["message"]) for made in (whole, *pods)) == 1024
 
 
 def test_what_still_serves_is_the_newest_older_one_with_a_ready_pod(reasons):
@@ -127,6 +158,7 @@ def test_rollback_passes_over_what_failed(reasons):
         ([{"data": {"IMAGO_BUNDLE": "s3://shop/models/photos-12345678"}}], "s3://shop/models/photos-12345678"),
         ([{"data": {}}], "the embedded default"),
         ([], "the embedded default"),
+        (None, "unknown"),
     ],
 )
 def test_what_serves_is_one_line(reasons, configs, bundle):

@@ -7,6 +7,7 @@ import pytest
 
 from server import api, config
 
+RUNBOOK = Path(__file__).parents[2] / "docs" / "deploy.md"
 # What gunicorn's parent waits for longer than the server's own drain.
 GUNICORN_S = 5
 # How long ingress-nginx keeps a connection to a pod.
@@ -128,9 +129,28 @@ def test_balancer_lets_through_what_the_server_takes(proxy):
     assert told["healthcheck-path"] == "/readyz"
 
 
-def test_alerts_and_scaling_name_metrics_that_are_there(rendered, client):
+def test_alerts_and_scaling_name_metrics_that_are_there(rendered, rule, client):
     there = client.get("/metrics").text
-    said = str([*rendered("components/monitoring").of("PrometheusRule"), *rendered("components/queue-hpa")])
+    said = str([*rendered("components/monitoring").of("PrometheusRule"), rule["seriesQuery"]])
     names = set(re.findall(r"\b(?:imago|process)_[a-z_]+(?=[{\[)'])", said))
-    assert {"imago_requests_total", "imago_queue_length", "imago_model_info"} <= names
-    assert [name for name in names if f"# TYPE {name.removesuffix('_bucket')} " not in there] == []
+    assert {"imago_requests_total", "imago_request_seconds_sum", "imago_model_info"} <= names
+    assert [name for name in names if f"# TYPE {re.sub('_(bucket|sum)$', '', name)} " not in there] == []
+
+
+@pytest.mark.parametrize("name", ["components/queue-hpa", "overlays/gpu"])
+def test_pods_come_when_as_many_requests_wait_as_are_worked_on(rendered, rule, name):
+    objects = rendered(name)
+    pods = objects.one("HorizontalPodAutoscaler")["spec"]["metrics"][-1]["pods"]
+    assert pods["metric"] == {"name": rule["name"]["as"]}
+    threads, wanted = objects.server.knobs.threads, int(pods["target"]["averageValue"])
+    assert wanted == 2 * threads
+    assert wanted < threads + objects.server.knobs.queue  # where the next are turned away
+
+
+@pytest.fixture
+def rule():
+    """What prometheus-adapter makes the scaling's metric of, from the runbook."""
+    yaml = pytest.importorskip("yaml", reason="of the dev extra")
+    values = yaml.safe_load(re.search(r"```yaml\n(prometheus:.*?)```", RUNBOOK.read_text(), re.DOTALL)[1])
+    (rule,) = values["rules"]["custom"]
+    return rule

@@ -9,6 +9,8 @@ from server.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOK = (ROOT / "docs" / "deploy.md").read_text()
+# What EKS leaves of them to pods.
+CORES = {"m7i.large": 1.93, "m7i.xlarge": 3.92}
 # By each of them one looks for what to do; the code that says it.
 SENTENCES = {
     "its content was changed (sha256 differs); fetch the bundle again": "store.py",
@@ -32,6 +34,14 @@ def test_components_are_there():
 
 def test_variables_are_knobs():
     assert {name.lower() for name in re.findall(r"IMAGO_([A-Z_]+)", RUNBOOK)} <= Config.model_fields.keys()
+
+
+def test_nodes_have_room_for_one_pod_more_as_an_update_wants_it(rendered):
+    """Beside what the cluster itself runs there, half a core of a node at most."""
+    kind, number = re.search(r"instanceType: (\S+)\n.*?desiredCapacity: (\d+)", RUNBOOK, re.DOTALL).groups()
+    objects = rendered("overlays/eks")
+    a_node = (CORES[kind] - 0.5) // float(objects.server.container["resources"]["requests"]["cpu"])
+    assert a_node * int(number) >= objects.one("HorizontalPodAutoscaler")["spec"]["minReplicas"] + 1
 
 
 @pytest.mark.parametrize(("sentence", "file"), SENTENCES.items())
