@@ -140,6 +140,8 @@ def _from_h5(path: Path) -> Any:
             h5_weights.load(built, file, str(path))
             return built.model
     keras_file_checks.layers(content, str(path))
+    if path.suffix not in (".h5", ".hdf5"):  # Keras 3 goes by the name
+        raise BundleError(f"{path}: is HDF5; rename it to end in .h5")
     return _loaded(path)
 
 

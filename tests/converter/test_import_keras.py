@@ -67,11 +67,13 @@ def small():
     return network, np.asarray(network(NOISE.astype("f"), training=False))
 
 
-@pytest.mark.filterwarnings("ignore:.*HDF5:UserWarning")
-def test_h5_file_of_keras_3_is_taken(run, tmp_path, small):
+def test_h5_file_of_keras_3_is_taken(run, reason, tmp_path, small):
     network, wanted = small
-    network.save(tmp_path / "whole.h5")
-    assert model.open(run((tmp_path / "whole.h5").read_bytes()).bundle).run(NOISE) == pytest.approx(wanted, abs=1e-5)
+    path = tmp_path / "whole.h5"
+    network.save(path)
+    assert "model.keras: is HDF5; rename it to end in .h5" in reason(run, path.read_bytes())
+    found = imports.main(Request(form="keras", source=path, out=tmp_path / "out"))
+    assert model.open(found.bundle).run(NOISE) == pytest.approx(wanted, abs=1e-5)
 
 
 @pytest.mark.parametrize("written", [lambda words: f"\ufeff{words}", json.dumps], ids=["bom", "json in json"])
