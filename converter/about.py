@@ -67,8 +67,12 @@ def refusing(path: Path) -> Iterator[None]:
     except BundleError:
         raise
     except Exception as error:  # runtimes raise dozens of kinds, most without a common parent
-        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise BundleError(f"{path}: cannot be read ({reason[:160]}); export the bundle again") from error
+        raise BundleError(f"{path}: cannot be read ({reason(error)}); export the bundle again") from error
+
+
+def reason(error: Exception) -> str:
+    """The first line of what a library says, at most 160 letters, to stand in a sentence."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:160]
 
 
 def in_pieces(run: Callable[[np.ndarray], np.ndarray], size: int) -> Callable[[np.ndarray], np.ndarray]:

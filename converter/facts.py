@@ -65,7 +65,11 @@ def _word(value: Any, choices: tuple[str, ...] = ()) -> str | None:
 
 
 def _numbers(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(number, int | float) for number in value)
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(number, int | float) and 0 <= number <= 1 for number in value)
+    )
 
 
 def _value(text: str) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 from bundle.engine.keras_any import hushed
 from bundle.errors import BundleError, MissingExtra
 from converter import graph_ops
+from converter.about import reason
 from converter.onnx_file_checks import OPSET
 from converter.subject import tensorflow
 
@@ -39,19 +40,32 @@ class Cut:
 
 def read(path: Path, *, source: str | None, target: str | None, size: tuple[int, int] | None) -> tuple[Any, str | None]:
     """An onnx.ModelProto, and the range of its pixels where the graph tells. Raises BundleError, MissingExtra."""
-    graph = parse(path)
-    where = str(path)
-    nodes = {node.name: node for node in graph.node}
-    target = _named(nodes, target, where, "output") if target else _target(nodes, where)
-    above = set(_ancestors(nodes, [target]))
-    needed = [name for name in nodes if name in above]
-    cut = _cut(nodes, needed, source, where)
-    pruned = _pruned(graph, nodes, cut, target, cut.size or size)
+    graph, where = parse(path), str(path)
+    try:
+        cut, target, pruned = _between(graph, where, source=source, target=target, size=size)
+    except (IndexError, KeyError, TypeError, ValueError) as error:  # as damaged nodes make it
+        raise BundleError(f"{where}: is no graph that TensorFlow wrote ({reason(error)}); freeze it again") from None
     graph_ops.check(pruned, where)
     _check_inputs(pruned, cut, where)
     graph_ops.modern(pruned)
     del pruned.library.function[:]
     return _converted(pruned, cut.name, target, where), cut.range
+
+
+def _between(
+    graph: Any, where: str, *, source: str | None, target: str | None, size: tuple[int, int] | None
+) -> tuple[Cut, str, Any]:
+    """Where the pixels go in, the node of the scores, and the graph between them."""
+    nodes = {node.name: node for node in graph.node}
+    target = _named(nodes, target, where, "output") if target else _target(nodes, where)
+    above = set(_ancestors(nodes, [target]))
+    cut = _cut(nodes, [name for name in nodes if name in above], source, where)
+    if cut.name == target:
+        raise BundleError(f"{where}: {target} is the pixels and the scores; name other nodes with --input and --output")
+    found = cut.size or size
+    if not found:
+        raise BundleError(f"{where}: the input {cut.name!r} is of no fixed size; say it with --size")
+    return cut, target, _pruned(graph, nodes, cut, target, found)
 
 
 def parse(path: Path) -> Any:
@@ -110,12 +124,12 @@ def _cut(nodes: Mapping[str, Any], needed: list[str], source: str | None, where:
         name = _named(nodes, source, where, "input")
         if name not in needed:
             raise BundleError(f"{where}: the scores do not hang on --input {name}")
-        return Cut(name, _range(nodes, name), _size(nodes, name))
+        return Cut(name, _range(nodes, name), _size(nodes, name, where))
     if PIXELS in needed:
-        return Cut(PIXELS, "0..255", _size(nodes, PIXELS))
+        return Cut(PIXELS, "0..255", _size(nodes, PIXELS, where))
     if any(nodes[name].op in _DECODES for name in needed):
         name = _resize(nodes, needed, where)
-        return Cut(name, _range(nodes, name), _size(nodes, name))
+        return Cut(name, _range(nodes, name), _size(nodes, name, where))
     tf = tensorflow()
     kinds = [tf.uint8.as_datatype_enum, tf.float32.as_datatype_enum, tf.float16.as_datatype_enum]
     places = [
@@ -124,9 +138,11 @@ def _cut(nodes: Mapping[str, Any], needed: list[str], source: str | None, where:
         for name in needed
         if nodes[name].op == op and nodes[name].attr["dtype"].type in kinds
     ]
+    # Beside the pixels there may be a number that says how to train.
+    places = [name for name in places if len(_sides(nodes[name])) == 4] or places
     if len(places) != 1:
         raise BundleError(f"{where}: takes {', '.join(places) or 'nothing'}; name the pixels with --input")
-    return Cut(places[0], None, _size(nodes, places[0]))
+    return Cut(places[0], None, _size(nodes, places[0], where))
 
 
 def _resize(nodes: Mapping[str, Any], needed: list[str], where: str) -> str:
@@ -150,15 +166,28 @@ def _range(nodes: Mapping[str, Any], name: str) -> str | None:
     return "0..255" if before & {*_DECODES} and before <= _SAME_RANGE else None
 
 
-def _size(nodes: Mapping[str, Any], name: str) -> tuple[int, int] | None:
+def _size(nodes: Mapping[str, Any], name: str, where: str) -> tuple[int, int] | None:
+    """Height and width. Raises BundleError for what is known to be no pictures, or to have its channels first."""
     from tensorflow.python.framework.tensor_util import MakeNdarray
 
     node = nodes[name]
-    if node.op in _RESIZES and nodes[_names(node)[1]].op == "Const":
+    if node.op in _RESIZES:
+        if nodes[_names(node)[1]].op != "Const":
+            return None
         height, width = MakeNdarray(nodes[_names(node)[1]].attr["value"].tensor)
         return int(height), int(width)
-    sides = [dim.size for dim in node.attr["shape"].shape.dim] if "shape" in node.attr else []
-    return (sides[1], sides[2]) if len(sides) == 4 and min(sides[1:3]) > 0 else None
+    sides = _sides(node)
+    if not sides:
+        return None
+    if len(sides) != 4 or sides[3] not in (-1, 3):
+        found = " x ".join("?" if side < 0 else str(side) for side in sides)
+        raise BundleError(f"{where}: the input {name!r} is {found}; n x h x w x 3 wanted, name another with --input")
+    return (sides[1], sides[2]) if min(sides[1:3]) > 0 else None
+
+
+def _sides(node: Any) -> list[int]:
+    """-1 for one that is open; none where the file says nothing of its shape, which TensorFlow 1 wrote as a shape without sides."""
+    return [dim.size for dim in node.attr["shape"].shape.dim] if "shape" in node.attr else []
 
 
 def _type(node: Any) -> int:
@@ -169,10 +198,8 @@ def _type(node: Any) -> int:
     return int(kinds[0])
 
 
-def _pruned(graph: Any, nodes: Mapping[str, Any], cut: Cut, target: str, size: tuple[int, int] | None) -> Any:
+def _pruned(graph: Any, nodes: Mapping[str, Any], cut: Cut, target: str, size: tuple[int, int]) -> Any:
     """The graph between the cut and `target`, a placeholder of any number of pictures at the cut."""
-    if size is None:
-        raise BundleError(f"the input {cut.name!r} is of no fixed size; say it with --size")
     pruned = type(graph)()
     pruned.versions.CopyFrom(graph.versions)
     pruned.library.CopyFrom(graph.library)
@@ -207,7 +234,7 @@ def _converted(graph: Any, source: str, target: str, where: str) -> Any:
                 graph, input_names=[f"{source}:0"], output_names=[f"{target}:0"], opset=OPSET
             )
     except Exception as error:  # TensorFlow's and tf2onnx's kinds share no parent
-        raise BundleError(f"{where}: cannot be converted ({str(error).splitlines()[0]})") from error
+        raise BundleError(f"{where}: cannot be converted ({reason(error)})") from error
     # Such graphs were written for one picture: whoever frees that finds it here.
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     return model

@@ -9,6 +9,7 @@ from typing import IO, Any
 import numpy as np
 
 from bundle.errors import BundleError
+from converter.about import reason
 from converter.keras2 import Built, Part
 
 
@@ -22,14 +23,19 @@ def opened(source: Path | IO[bytes], where: str) -> Iterator[Any]:
     try:
         file = h5py.File(source, "r")
     except OSError as error:
-        raise BundleError(
-            f"{where}: is no whole HDF5 file ({str(error).splitlines()[0]}); copy or save it again"
-        ) from None
+        raise BundleError(f"{where}: is no whole HDF5 file ({reason(error)}); copy or save it again") from None
     with file:
         try:
             yield file
-        except (KeyError, OSError, RuntimeError) as error:
-            raise BundleError(f"{where}: cannot be read ({str(error).splitlines()[0]}); save it again") from None
+        except (
+            AttributeError,
+            KeyError,
+            OSError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as error:  # as damaged files make it
+            raise BundleError(f"{where}: cannot be read ({reason(error)}); save it again") from None
 
 
 def load(built: Built, file: Any, where: str) -> None:
@@ -100,6 +106,11 @@ def _load_numbered(built: Built, group: Any, where: str) -> None:
             _load_numbered(part.made, layers[name], where)
             continue
         values = layers[name]["vars"]
+        if not len(values):
+            raise BundleError(
+                f"{where}: layer {part.name!r} ({part.kind}) has its weights in parts; save the model as a .keras file and "
+                "give that as --keras"
+            )
         _set(part, [_dataset(values, str(at), where) for at in range(len(values))], where)
 
 

@@ -77,9 +77,10 @@ def import_(as_json: bool, **options: Any) -> None:
     if len(given) != 1:
         raise click.UsageError("one of --keras-json, --keras, --graphdef and --onnx is wanted")
     from converter import imports
+    from converter.import_request import Request
 
     ((form, source),) = given.items()
-    found = imports.main(imports.Request(form=form, source=source, **options))  # type: ignore[arg-type]
+    found = imports.main(Request(form=form, source=source, **options))  # type: ignore[arg-type]
     if as_json:
         click.echo(json.dumps({"bundle": str(found.bundle), "notes": found.notes}, indent=2))
     else:

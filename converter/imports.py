@@ -6,48 +6,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
-from bundle import write
-from bundle.engine import onnx_cpu
-from bundle.errors import BundleError, DataError
+from bundle import image, write
+from bundle.errors import BundleError, DataError, PictureError
 from bundle.image import Preprocess
-from converter import drawn, facts, graph_source, keras_source, label_files, onnx_contract, onnx_file_checks, pixels
+from converter import (
+    drawn,
+    facts,
+    graph_source,
+    import_answers,
+    import_request,
+    keras_source,
+    label_files,
+    onnx_contract,
+    onnx_file_checks,
+    pixels,
+)
 from converter.facts import Facts
+from converter.import_request import Request
 from converter.pixels import Around
 
-Form = Literal["keras-json", "keras", "graphdef", "onnx"]
 # Of what recorded scores and those of another machine may differ by; that of training.
 TOLERANCE = 1e-4
-# Layers and what ONNX makes of them.
-CLOSE = 1e-4
 MOST_PICTURES = 16
-_OTHERS = {
-    *(".tflite", ".mlmodel", ".mlpackage", ".pt", ".pth", ".pkl", ".pickle", ".joblib", ".bin", ".safetensors"),
-    *(".params", ".caffemodel", ".engine", ".torchscript"),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What to import, and what its files do not say."""
-
-    form: Form
-    source: Path
-    out: Path
-    weights: Path | None = None
-    labels: Path | None = None
-    name: str | None = None
-    golden: Path | None = None
-    scores: Literal["softmax", "sigmoid"] | None = None
-    logits: bool = False  # the network ends before its softmax or sigmoid
-    background: bool = False  # the first output is that of nothing, and has no label
-    threshold: float | None = None  # of every label, where a picture may have several
-    pixels: str | None = None
-    resize: Literal["squash", "crop", "pad"] | None = None
-    size: tuple[int, int] | None = None  # height and width
-    input: str | None = None
-    output: str | None = None
+# The contract's.
+MAX_SIDE = 4096
 
 
 @dataclass(frozen=True)
@@ -67,7 +49,7 @@ class _Work:
 
 def main(request: Request) -> Imported:
     """Writes the bundle and checks it. Raises BundleError, DataError, MissingExtra."""
-    check_form(request)
+    import_request.check(request)
     work = _Work(request, facts.beside(request.source))
     network, told = _network(work)
     labels, pair = _fitting(work, _labels(work), network)
@@ -79,39 +61,26 @@ def main(request: Request) -> Imported:
         outputs=len(labels),
     )
     scores = "softmax" if pair else _scores(work, network)
+    thresholds = _thresholds(work, scores, len(labels))
     height, width = around.size
+    preprocess = Preprocess(height=height, width=width, resize=_resize(work), resample="bilinear", color="rgb")
+    pictures = _pictures(work, preprocess)
     models = _models(network, around, request.source)
-    _check_answers(models["model.onnx"], around, scores, request.source)
+    import_answers.check(models["model.onnx"], around, scores, request.source)
     parts = write.Parts(
         name=_name(work),
         source="keras" if "model.keras" in models else "onnx",
-        preprocess=Preprocess(height=height, width=width, resize=_resize(work), resample="bilinear", color="rgb"),
+        preprocess=preprocess,
         scores=scores,
         labels=labels,
-        thresholds=_thresholds(work, len(labels)) if scores == "sigmoid" else (),
+        thresholds=thresholds,
         training=None,
         metrics={},
         tolerance=TOLERANCE,
         models=models,
-        pictures=_pictures(work),
+        pictures=pictures,
     )
     return Imported(write.write(request.out, parts), tuple(work.notes))
-
-
-def check_form(request: Request) -> None:
-    """Raises BundleError for files that never come back, and for options that the source has no use for."""
-    for path in (request.source, request.weights):
-        if path and path.suffix.lower() in _OTHERS:
-            raise BundleError(
-                f"{path}: {path.suffix} files do not come back; imported are .onnx, .keras, .h5, model.json with its weights, "
-                "and frozen GraphDefs (.pb)"
-            )
-    if request.source.is_dir():
-        raise BundleError(f"{request.source}: is a folder; a file wanted (a SavedModel has to be frozen to a GraphDef)")
-    if request.weights and request.form != "keras-json":
-        raise BundleError(f"--weights belongs to --keras-json; {request.source} has its own")
-    if (request.input or request.output) and request.form not in ("graphdef", "onnx"):
-        raise BundleError("--input and --output are for --graphdef and --onnx; Keras knows its own")
 
 
 def _network(work: _Work) -> tuple[Any, str | None]:
@@ -160,6 +129,11 @@ def _pixels(work: _Work, network: Any, told: str | None) -> pixels.Pixels:
         work.notes.append(f"pixels: {found}, {'as its input says' if network.small else 'as it begins'}")
     elif begins and begins != request.pixels:
         work.notes.append(f"pixels: {request.pixels} as you say, though the network begins as if it took {begins}")
+    elif not begins and not network.small:
+        work.notes.append(
+            f"pixels: {request.pixels} as you say, which nothing in the file confirms; the wrong range gives wrong labels and no "
+            "error, so predict pictures that you know"
+        )
     return pixels.parse(found)
 
 
@@ -171,6 +145,8 @@ def _size(request: Request, network: Any) -> tuple[int, int]:
         )
     if network.size and request.size and network.size != request.size:
         raise BundleError(f"{request.source}: takes {network.size[1]} x {network.size[0]} pixels; leave --size away")
+    if max(size) > MAX_SIDE:
+        raise BundleError(f"{request.source}: takes {size[1]} x {size[0]} pixels; a side of at most {MAX_SIDE} wanted")
     return int(size[0]), int(size[1])
 
 
@@ -184,8 +160,10 @@ def _fitting(work: _Work, labels: tuple[str, ...], network: Any) -> tuple[tuple[
     if outputs == 1 and len(labels) == 2:
         work.notes.append(f"scores: the network's one score is that of {labels[1]!r}, the rest that of {labels[0]!r}")
         return labels, True
-    mend = "fix the list of labels"
-    if outputs == len(labels) + 1:
+    mend = "one for each output is wanted, in their order; give the list with --labels"
+    if request.background and outputs == len(labels) - 1:
+        mend = "leave --background away"
+    elif outputs == len(labels) + 1:
         mend = "add --background if the first output is that of no label, as in TensorFlow's ImageNet models"
     raise BundleError(f"{request.source}: has {outputs} outputs and there are {len(labels)} labels; {mend}")
 
@@ -198,8 +176,13 @@ def _scores(work: _Work, network: Any) -> Literal["softmax", "sigmoid"]:
 
 
 def _activation(work: _Work, network: Any, pair: bool) -> str | None:
-    """What is put behind logits."""
+    """What is put behind logits. One score in place of two has to be a probability by somebody's word: no sum shows whether it is."""
     if not work.request.logits:
+        if pair and "sigmoid" not in (network.ends, work.request.scores):
+            raise BundleError(
+                f"{work.request.source}: its one score comes out of no sigmoid; add --logits if it ends before that, or "
+                "--scores sigmoid if the score is a probability"
+            )
         return None
     if network.ends:
         raise BundleError(f"{work.request.source}: ends in {network.ends} already; leave --logits away")
@@ -213,7 +196,11 @@ def _resize(work: _Work) -> Literal["squash", "crop", "pad"]:
     return found or "squash"  # type: ignore[return-value]
 
 
-def _thresholds(work: _Work, count: int) -> tuple[float, ...]:
+def _thresholds(work: _Work, scores: str, count: int) -> tuple[float, ...]:
+    if scores == "softmax":
+        if work.request.threshold is not None:
+            raise BundleError("--threshold is for sigmoid scores; these are softmax, whose highest label counts")
+        return ()
     known = work.known.thresholds
     if work.request.threshold is None and known and len(known) == count:
         return known
@@ -224,20 +211,34 @@ def _thresholds(work: _Work, count: int) -> tuple[float, ...]:
 
 def _name(work: _Work) -> str:
     """As said, as the export says, or after the file, in letters that a name may have."""
-    found = work.request.name or work.known.name
-    return found or re.sub(r"[^A-Za-z0-9._-]+", "-", work.request.source.stem).strip("-._")[:64] or "imported"
+    found = [
+        re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:64]
+        for name in (work.known.name or "", work.request.source.stem)
+    ]
+    return work.request.name or found[0] or found[1] or "imported"
 
 
-def _pictures(work: _Work) -> Mapping[str, bytes]:
-    """Named by number: what a customer called a picture is nobody's business."""
+def _pictures(work: _Work, spec: Preprocess) -> Mapping[str, bytes]:
+    """Named by number: what a customer called a picture is nobody's business. Raises DataError."""
     folder = work.request.golden
     if folder is None:
         work.notes.append("golden pictures: drawn; --golden DIR takes yours")
         return drawn.pictures()
-    paths = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; --golden takes one with 1 to {MOST_PICTURES} pictures")
+    paths = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     if not 1 <= len(paths) <= MOST_PICTURES:
         raise DataError(f"{folder}: {len(paths)} golden pictures; wanted a folder with 1 to {MOST_PICTURES}")
+    for path in paths:
+        _check_picture(path, spec)
     return {f"{number}{path.suffix.lower()}": path.read_bytes() for number, path in enumerate(paths)}
+
+
+def _check_picture(path: Path, spec: Preprocess) -> None:
+    try:
+        image.decode(path.read_bytes(), spec)
+    except PictureError as error:
+        raise DataError(f"{path}: {error}") from None
 
 
 def _models(network: Any, around: Around, where: Path) -> dict[str, bytes]:
@@ -246,50 +247,5 @@ def _models(network: Any, around: Around, where: Path) -> dict[str, bytes]:
         return {"model.onnx": onnx_contract.wrap(network, around)}
     model = keras_source.wrap(network, around)
     models = keras_source.models(model)
-    noise = _noise(around.size, 2)
-    found = onnx_cpu.open_session(models["model.onnx"], str(where)).run(None, {"pixels": noise})[0]
-    off = float(np.abs(found - np.asarray(model(noise, training=False))).max())
-    if not off <= CLOSE:
-        raise BundleError(
-            f"{where}: its scores as ONNX differ by {off:.3g} from Keras', at most {CLOSE:g} wanted; import it as --onnx"
-        )
+    import_answers.check_converted(models["model.onnx"], lambda noise: model(noise, training=False), around, where)
     return models
-
-
-def _noise(size: tuple[int, int], count: int) -> np.ndarray:
-    """uint8 (count, h, w, 3): the first grey."""
-    noise = np.random.default_rng(0).integers(0, 256, (count, *size, 3), np.uint8)
-    noise[0] = 128
-    return noise
-
-
-def _check_answers(model: bytes, around: Around, scores: str, where: Path) -> None:
-    """Runs one picture and three. Raises BundleError where a picture's scores hang on the others, or are no probabilities."""
-    session = onnx_cpu.open_session(model, str(where))
-    noise = _noise(around.size, 3)
-    try:
-        one, three = (session.run(None, {"pixels": batch})[0] for batch in (noise[1:2], noise))
-    except Exception as error:  # onnxruntime's own kinds share no parent
-        reason = str(error).splitlines()[0]
-        raise BundleError(
-            f"{where}: runs not on one picture and on three ({reason}); export it for any number"
-        ) from None
-    if one.shape != (1, around.outputs) or three.shape != (3, around.outputs):
-        found = " x ".join(map(str, three.shape))
-        raise BundleError(
-            f"{where}: its scores of 3 pictures are {found}, 3 x {around.outputs} wanted for these labels"
-        )
-    if not np.isfinite(three).all() or not np.allclose(one[0], three[1], atol=TOLERANCE):
-        raise BundleError(
-            f"{where}: a picture's scores hang on those beside it, or are no numbers; it cannot be served"
-        )
-    _check_probable(three, scores, where)
-
-
-def _check_probable(rows: np.ndarray, scores: str, where: Path) -> None:
-    low, high, total = rows.min(), rows.max(), rows.sum(axis=1)
-    if low < -1e-6 or high > 1 + 1e-5 or (scores == "softmax" and not np.allclose(total, 1, atol=1e-3)):
-        raise BundleError(
-            f"{where}: its scores go from {low:.3g} to {high:.3g} and add up to {total.max():.3g}, which is no {scores}; add --logits if "
-            f"the network ends before its {scores}, or --scores sigmoid if a picture may have several labels"
-        )

@@ -7,6 +7,7 @@ from typing import Any
 from bundle.engine.keras_any import import_keras
 from bundle.errors import BundleError
 from converter import keras2_layers
+from converter.about import reason
 
 MODELS = ("Model", "Functional", "Sequential")
 
@@ -46,8 +47,9 @@ def build(content: Mapping[str, Any], where: str) -> Built:
     except BundleError as error:
         raise BundleError(f"{where}: {error}") from None
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BundleError(f"{where}: is no model that Keras 2 wrote ({reason}); save it again with to_json()") from None
+        raise BundleError(
+            f"{where}: is no model that Keras 2 wrote ({reason(error)}); save it again with to_json()"
+        ) from None
 
 
 def _model(content: Mapping[str, Any]) -> Built:

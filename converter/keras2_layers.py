@@ -5,6 +5,7 @@ from typing import Any
 
 from bundle.engine.keras_any import import_keras
 from bundle.errors import BundleError
+from converter.about import reason
 
 LAYERS = frozenset(
     {
@@ -65,7 +66,7 @@ def make(kind: str, config: Mapping[str, Any], name: str) -> Any:
     except BundleError:
         raise
     except Exception as error:  # whatever settings from elsewhere make Keras raise
-        raise refuse(kind, name, f"Keras does not take its settings: {str(error).splitlines()[0]}") from None
+        raise refuse(kind, name, f"Keras does not take its settings: {reason(error)}") from None
 
 
 def arithmetic(config: Mapping[str, Any], y: Any, name: str) -> Any:

@@ -12,7 +12,8 @@ from bundle import canonical
 from bundle.engine.keras_any import hushed, import_keras
 from bundle.errors import BundleError
 from bundle.store import MAX_TEXT_BYTES
-from converter import h5_weights, keras2
+from converter import h5_weights, keras2, keras_file_checks
+from converter.about import reason
 from converter.keras2 import Built, Part
 from converter.keras2_layers import AUGMENTS
 from converter.pixels import Around, Line
@@ -56,6 +57,11 @@ def from_file(path: Path) -> Any:
 
 def look(model: Any, where: str) -> Network:
     """Raises BundleError for what is no classifier of one picture."""
+    if [entry.name for entry in model.inputs] == ["pixels", "tokens"]:
+        raise BundleError(
+            f"{where}: makes XML, and has neither its schema nor how sure it may be; only classifiers come back, so train it "
+            "with `imago train xml`"
+        )
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise BundleError(
             f"{where}: has {len(model.inputs)} inputs and {len(model.outputs)} outputs; a network of one picture and one answer wanted"
@@ -109,19 +115,18 @@ def models(model: Any) -> dict[str, bytes]:
 def _from_zip(path: Path) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
-            if archive.getinfo("config.json").file_size > MAX_TEXT_BYTES:
-                raise BundleError(f"{path}: its config.json is larger than {MAX_TEXT_BYTES} bytes; save it again")
+            keras_file_checks.sizes(archive, path)
             content = _json(archive.read("config.json").decode(), str(path))
             version = str(_json(archive.read("metadata.json").decode(), str(path)).get("keras_version"))
             weights = archive.read("model.weights.h5") if version.startswith("2.") else b""
     except (zipfile.BadZipFile, KeyError, UnicodeDecodeError, EOFError, OSError, NotImplementedError) as error:
-        raise BundleError(f"{path}: is no whole .keras file ({str(error).splitlines()[0]}); copy it again") from None
+        raise BundleError(f"{path}: is no whole .keras file ({reason(error)}); copy it again") from None
     if weights:
         built = keras2.build(content, str(path))
         with h5_weights.opened(io.BytesIO(weights), str(path)) as file:
             h5_weights.load(built, file, str(path))
         return built.model
-    _check_layers(content, str(path))
+    keras_file_checks.layers(content, str(path))
     return _loaded(path)
 
 
@@ -134,7 +139,9 @@ def _from_h5(path: Path) -> Any:
             built = keras2.build(content, str(path))
             h5_weights.load(built, file, str(path))
             return built.model
-    _check_layers(content, str(path))
+    keras_file_checks.layers(content, str(path))
+    if path.suffix not in (".h5", ".hdf5"):  # Keras 3 goes by the name
+        raise BundleError(f"{path}: is HDF5; rename it to end in .h5")
     return _loaded(path)
 
 
@@ -143,18 +150,18 @@ def _loaded(path: Path) -> Any:
         with hushed():
             return import_keras().models.load_model(path, safe_mode=True, compile=False)
     except Exception as error:  # whatever a damaged or foreign file makes Keras raise
-        raise BundleError(f"{path}: Keras cannot load it: {str(error).splitlines()[0]}") from None
+        raise BundleError(f"{path}: Keras cannot load it: {reason(error)}") from None
 
 
 def _made(content: Mapping[str, Any], where: str) -> Any:
     """keras.Model of what Keras 3 wrote."""
-    _check_layers(content, where)
+    keras_file_checks.layers(content, where)
     keras = import_keras()
     try:
         with hushed():
             model = keras.saving.deserialize_keras_object(dict(content), safe_mode=True)
     except Exception as error:
-        raise BundleError(f"{where}: Keras cannot build it: {str(error).splitlines()[0]}") from None
+        raise BundleError(f"{where}: Keras cannot build it: {reason(error)}") from None
     if not isinstance(model, keras.Model):
         raise BundleError(f"{where}: is a {content.get('class_name')}, a model wanted")
     return model
@@ -170,38 +177,11 @@ def _built(model: Any) -> Built:
     return Built(model, tuple(parts))
 
 
-def _check_layers(content: Any, where: str) -> None:
-    """Raises BundleError with the name of the first layer that is code or not Keras' own."""
-    waiting = [content]
-    while waiting:
-        found = waiting.pop()
-        if isinstance(found, list):
-            waiting.extend(found)
-        elif isinstance(found, dict):
-            waiting.extend(found.values())
-            if isinstance(found.get("config"), dict) and "class_name" in found and "name" in found["config"]:
-                _check_layer(found, where)
-
-
-def _check_layer(found: Mapping[str, Any], where: str) -> None:
-    kind, name, module = found["class_name"], found["config"]["name"], found.get("module") or ""
-    if kind in ("Lambda", "TorchModuleWrapper", "TFSMLayer"):
-        raise BundleError(
-            f"{where}: layer {name!r} ({kind}): is code in a file, which is never run; build the model without {kind} layers"
-        )
-    keras = import_keras()
-    own = module.startswith(("keras.", "keras_")) or module == "keras"
-    if not own or not (hasattr(keras.layers, kind) or kind in keras2.MODELS or module != "keras.layers"):
-        raise BundleError(
-            f"{where}: layer {name!r} ({kind}): is no layer of Keras; layers of one's own are code, not weights"
-        )
-
-
 def _text(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_TEXT_BYTES:
             raise BundleError(f"{path}: {path.stat().st_size} bytes are no model.json; its weights go into --weights")
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise BundleError(f"{path}: no such file; --keras-json takes what to_json() gave") from None
     except UnicodeDecodeError:
@@ -211,6 +191,7 @@ def _text(path: Path) -> str:
 def _json(text: str, where: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
+        found = json.loads(found) if isinstance(found, str) else found  # json.dump() of what was JSON already
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{where}: not JSON ({error}); save it again with to_json()") from None
     if not isinstance(found, dict):

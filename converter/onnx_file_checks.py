@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bundle.errors import BundleError, MissingExtra
+from converter.about import reason
 
 # Nodes that are put around a network are written in this version or newer, and mean the same since 13.
 OPSET = 18
@@ -31,7 +32,7 @@ def read(path: Path) -> Any:
     try:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf's own kinds
-        raise BundleError(f"{path}: is no whole ONNX file ({str(error).splitlines()[0]}); copy it again") from None
+        raise BundleError(f"{path}: is no whole ONNX file ({reason(error)}); copy it again") from None
     return checked(model, str(path))
 
 
@@ -47,7 +48,7 @@ def checked(model: Any, where: str) -> Any:
     try:
         onnx.checker.check_model(model)
     except Exception as error:
-        raise BundleError(f"{where}: is no valid ONNX model ({str(error).splitlines()[0]}); export it again") from None
+        raise BundleError(f"{where}: is no valid ONNX model ({reason(error)}); export it again") from None
     return _modern(model, where)
 
 
@@ -74,6 +75,8 @@ def _check_nodes(model: Any, where: str) -> None:
     from onnx import defs
 
     for node in model.graph.node:
+        if not isinstance(node.op_type, str):  # bytes, where they are no UTF-8
+            raise BundleError(f"{where}: names operators in no UTF-8; it is damaged, copy it again")
         label = f"{where}: node {node.name!r}: the operator {node.domain + '.' if node.domain else ''}{node.op_type}"
         standard = node.domain in STANDARD and defs.has(node.op_type)
         if not standard and not (node.domain == "com.microsoft" and node.op_type in _MICROSOFT):
@@ -108,5 +111,5 @@ def _modern(model: Any, where: str) -> Any:
         return version_converter.convert_version(model, OPSET)
     except Exception as error:
         raise BundleError(
-            f"{where}: is in opset {opset} and cannot be put into {OPSET} ({str(error).splitlines()[0]}); export it with a newer one"
+            f"{where}: is in opset {opset} and cannot be put into {OPSET} ({reason(error)}); export it with a newer one"
         ) from None

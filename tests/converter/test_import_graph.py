@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from bundle import model, store
-from bundle.errors import BundleError
-from converter import imports
 
 tf = pytest.importorskip("tensorflow", reason="of the train extra")
 pytest.importorskip("tf2onnx", reason="of the train extra")
 
+FORM = "graphdef"
 v1 = tf.compat.v1
 PIECES = next((Path(__file__).parents[2] / "server" / "bundles").glob("pieces-????????"))
 DICE = np.random.default_rng(5)
@@ -60,26 +59,6 @@ def frozen(shape=(None, 9, 9, 3), *, kind=tf.float32, name="input", end=tf.nn.so
     return graph.as_graph_def()
 
 
-@pytest.fixture
-def run(tmp_path):
-    """(GraphDef or bytes, **options) -> what was imported."""
-
-    def run(graph, labels="a\nb\nc\n", **options):
-        path = tmp_path / "output_graph.pb"
-        path.write_bytes(graph if isinstance(graph, bytes) else graph.SerializeToString())
-        (tmp_path / "output_labels.txt").write_text(labels)
-        return imports.main(imports.Request(form="graphdef", source=path, out=tmp_path / "out", **options))
-
-    return run
-
-
-def reason(run, *words, **options):
-    with pytest.raises(BundleError) as caught:
-        run(*words, **options)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
 def truth(graph, feed, target):
     """Row by row, by TensorFlow itself."""
     with v1.Session(graph=tf.Graph()) as session:
@@ -96,7 +75,7 @@ def test_retrained_graph_scores_as_in_tensorflow(run):
     opened = model.open(found.bundle)
     wanted = truth(graph, "ResizeBilinear:0", "final_result:0")
     assert opened.run(NOISE) == pytest.approx(wanted, abs=1e-5)
-    assert (opened.manifest.source, opened.labels) == ("onnx", ("a", "b", "c"))
+    assert (opened.manifest.source, opened.labels) == ("onnx", ("red", "green", "blue"))
     assert any(note.startswith("pixels: 0..255") for note in found.notes)
 
 
@@ -124,13 +103,13 @@ def test_pixels_of_8_bits_need_no_range(run):
     assert "pixels: 0..255, as its input says" in found.notes
 
 
-def test_open_size_has_to_be_said(run):
+def test_open_size_has_to_be_said(run, reason):
     graph = frozen((None, None, None, 3))
     assert "--size" in reason(run, graph, pixels="0..1")
     assert store.verify(run(graph, pixels="0..1", size=(7, 8)).bundle).preprocess.width == 8
 
 
-def test_several_ends_are_listed(run):
+def test_several_ends_are_listed(run, reason):
     graph = tf.Graph()
     with graph.as_default():
         x = v1.placeholder(tf.float32, [None, 9, 9, 3], name="input")
@@ -158,6 +137,15 @@ def calling():
     return graph.as_graph_def()
 
 
+def first():
+    """Channels before height and width."""
+    graph = tf.Graph()
+    with graph.as_default():
+        x = v1.placeholder(tf.float32, [None, 3, 9, 9], name="input")
+        tf.nn.softmax(tf.reduce_mean(x, [2, 3]), name="final_result")
+    return graph.as_graph_def()
+
+
 def hiding():
     found = frozen()
     function = found.library.function.add()
@@ -182,22 +170,48 @@ def two_inputs():
         (reading, "operation ReadFile is not imported"),
         (calling, "operation PyFunc is not imported"),
         (hiding, "function 'hidden': node 'write': the operation WriteFile"),
-        (two_inputs, "takes input, age"),
+        (two_inputs, "takes age besides input"),
+        (first, "the input 'input' is ? x 3 x 9 x 9; n x h x w x 3 wanted"),
         (lambda: frozen().SerializeToString()[:-30], "is no whole GraphDef"),
         (lambda: b"", "without nodes"),
     ],
-    ids=["ReadFile", "PyFunc", "library", "inputs", "cut", "empty"],
+    ids=["ReadFile", "PyFunc", "library", "inputs", "first", "cut", "empty"],
 )
-def test_what_is_more_than_arithmetic_is_refused_by_name(run, made, words):
+def test_what_is_more_than_arithmetic_is_refused_by_name(run, made, words, reason):
     assert words in reason(run, made(), pixels="0..1")
 
 
+def test_number_for_training_is_left_at_its_default(run):
+    graph = tf.Graph()
+    with graph.as_default():
+        x = v1.placeholder(tf.float32, [None, 3, 3, 3], name="input")
+        keep = v1.placeholder_with_default(1.0, [], name="keep_prob")
+        tf.nn.softmax(tf.reduce_mean(x, [1, 2]) * keep, name="final_result")
+    assert store.verify(run(graph.as_graph_def(), pixels="0..1").bundle).source == "onnx"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"input": "probabilities"}, "is the pixels and the scores"),
+        ({"input": "Const", "size": (9, 9)}, "takes input besides Const"),
+    ],
+)
+def test_cut_that_makes_no_network_is_refused(run, reason, options, words):
+    assert words in reason(run, frozen(), pixels="0..1", **options)
+
+
+def test_damaged_node_is_refused(run, reason):
+    graph = retrained()
+    assert "is no graph that TensorFlow wrote" in reason(run, graph, input="DecodeJpeg", size=(9, 9))
+
+
 @pytest.mark.parametrize("option", ["input", "output"])
-def test_node_that_is_not_there_is_refused(run, option):
+def test_node_that_is_not_there_is_refused(run, option, reason):
     assert f"has no node 'nowhere' for --{option}" in reason(run, frozen(), pixels="0..1", **{option: "nowhere:0"})
 
 
-def test_wrong_number_of_labels_is_refused_with_both(run):
+def test_wrong_number_of_labels_is_refused_with_both(run, reason):
     assert "has 3 outputs and there are 2 labels" in reason(run, frozen(), labels="a\nb\n", pixels="0..1")
 
 

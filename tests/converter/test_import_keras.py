@@ -1,5 +1,6 @@
-"""Keras files of all ages become bundles; those of Keras 2 are written here by hand, as it wrote them."""
+"""Files of Keras 3 become bundles; code in them does not."""
 
+import io
 import json
 import zipfile
 from pathlib import Path
@@ -8,285 +9,89 @@ import numpy as np
 import pytest
 
 from bundle import model, store
-from bundle.errors import BundleError
 from converter import imports
+from converter.import_request import Request
 
 pytest.importorskip("tensorflow", reason="of the train extra")
-h5py = pytest.importorskip("h5py", reason="of the train extra")
-
+FORM = "keras"
 PIECES = next((Path(__file__).parents[2] / "server" / "bundles").glob("pieces-????????"))
-DICE = np.random.default_rng(5)
-NORM = {name: DICE.uniform(0.5, 1.5, 4).astype("f") for name in ("gamma", "beta", "moving_mean", "moving_variance")}
-KERNEL, DEPTH, HEAD = (DICE.normal(0, 0.4, shape).astype("f") for shape in ((1, 1, 3, 4), (1, 1, 4, 1), (4, 3)))
-BIAS = np.array([0.1, -0.2, 0.3], "f")
+SHEETS = next((Path(__file__).parents[2] / "server" / "bundles").glob("sheets-????????"))
+NOISE = np.random.default_rng(3).integers(0, 256, (3, 8, 8, 3), np.uint8)
 
 
-def layer(kind, name, *sources, **config):
-    """As Keras 2 wrote one: a node is a list of tensors."""
-    nodes = [[[source, 0, 0, {}] for source in sources]] if sources else []
-    return {"class_name": kind, "name": name, "config": {"name": name, **config}, "inbound_nodes": nodes}
+def zipped(layers, **files):
+    """A .keras file of Keras 3."""
+    out = io.BytesIO()
+    content = {"module": "keras", "class_name": "Sequential", "config": {"name": "s", "layers": layers}}
+    files = {"config.json": json.dumps(content), "metadata.json": '{"keras_version": "3.15.0"}', **files}
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return out.getvalue()
 
 
-def functional(layers, name="model_1", kind="Model"):
-    config = {
-        "name": name,
-        "layers": layers,
-        "input_layers": [[layers[0]["name"], 0, 0]],
-        "output_layers": [[layers[-1]["name"], 0, 0]],
-    }
-    return {"class_name": kind, "config": config, "keras_version": "2.2.4", "backend": "tensorflow"}
-
-
-def layers():
-    zeros = {"class_name": "VarianceScaling", "config": {"scale": 1.0, "mode": "fan_avg", "distribution": "uniform"}}
-    return [
-        layer("InputLayer", "input_1", batch_input_shape=[None, 6, 6, 3], dtype="float32", sparse=False),
-        layer("Conv2D", "conv", "input_1", filters=4, kernel_size=[1, 1], use_bias=False, kernel_initializer=zeros),
-        layer("BatchNormalization", "conv/bn", "conv", axis=[3], epsilon=0.001, momentum=0.99),
-        layer("Activation", "act", "conv/bn", activation="relu6"),
-        layer("DepthwiseConv2D", "deep", "act", kernel_size=[1, 1], use_bias=False, groups=1, depth_multiplier=1),
-        layer("ReLU", "act_1", "deep", max_value=6.0),
-        layer("GlobalAveragePooling2D", "pool", "act_1", data_format="channels_last"),
-        layer("Dense", "dense", "pool", units=3, activation="softmax", use_bias=True),
-    ]
-
-
-def nested():
-    """The same with its first layers as a model within the model."""
-    inner = functional(layers()[:-1], name="base", kind="Functional")
-    entry = {**inner, "name": "base", "inbound_nodes": [[["input_2", 0, 0, {}]]]}
-    dense = layer("Dense", "dense", "base", units=3, activation="softmax")
-    dense["inbound_nodes"] = [[["base", 1, 0, {}]]]
-    start = layer("InputLayer", "input_2", batch_input_shape=[None, 6, 6, 3])
-    return functional([start, entry, dense], kind="Functional")
-
-
-def sequential():
-    inner = [{key: entry[key] for key in ("class_name", "config")} for entry in layers()[1:]]
-    inner[0]["config"]["batch_input_shape"] = [None, 6, 6, 3]
-    return {"class_name": "Sequential", "config": inner, "keras_version": "2.1.6", "backend": "tensorflow"}
-
-
-WEIGHTS = {
-    "conv": {"conv/kernel:0": KERNEL},
-    "conv/bn": {f"conv/bn/{name}:0": value for name, value in NORM.items()},
-    "act": {},
-    "deep": {"deep/depthwise_kernel:0": DEPTH},
-    "dense": {"dense/kernel:0": HEAD, "dense/bias:0": BIAS},
-}
-NESTED = {
-    "input_2": {},
-    "base": {name: value for layer in ("conv", "conv/bn", "deep") for name, value in WEIGHTS[layer].items()},
-    "dense": WEIGHTS["dense"],
-}
-
-
-def write_h5(path, weights, content=None):
-    with h5py.File(path, "w") as file:
-        root = file.create_group("model_weights") if content else file
-        if content:
-            file.attrs["model_config"] = json.dumps(content).encode()
-            file.attrs["keras_version"] = b"2.2.4"
-        root.attrs["layer_names"] = [name.encode() for name in weights]
-        for name, found in weights.items():
-            group = root.create_group(name)
-            group.attrs["weight_names"] = [key.encode() for key in found]
-            for key, value in found.items():
-                group[key] = value
-    return path
-
-
-def truth(pixels):
-    """What these layers compute, in numpy."""
-    x = pixels @ KERNEL[0, 0]
-    x = (x - NORM["moving_mean"]) / np.sqrt(NORM["moving_variance"] + 0.001) * NORM["gamma"] + NORM["beta"]
-    x = np.clip(np.clip(x, 0, 6) * DEPTH[0, 0, :, 0], 0, 6).mean(axis=(1, 2)) @ HEAD + BIAS
-    return np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
-
-
-@pytest.fixture(scope="module")
-def noise():
-    return np.random.default_rng(3).integers(0, 256, (3, 6, 6, 3), np.uint8)
-
-
-@pytest.fixture
-def run(tmp_path):
-    """(content of model.json, weights, **options) -> the bundle."""
-
-    def run(content, weights=WEIGHTS, labels="red\ngreen\nblue\n", **options):
-        (tmp_path / "model.json").write_text(content if isinstance(content, str) else json.dumps(content))
-        (tmp_path / "labels.txt").write_text(labels)
-        given = {"weights": write_h5(tmp_path / "w.h5", weights), "pixels": "-1..1", **options}
-        return imports.main(
-            imports.Request(form="keras-json", source=tmp_path / "model.json", out=tmp_path / "out", **given)
-        ).bundle
-
-    return run
-
-
-def reason(run, *words, **options):
-    with pytest.raises(BundleError) as caught:
-        run(*words, **options)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("content", "weights"),
-    [(functional(layers()), WEIGHTS), (nested(), NESTED), (sequential(), WEIGHTS)],
-    ids=["functional", "nested", "sequential"],
-)
-def test_keras_2_scores_as_it_did(run, noise, content, weights):
-    opened = model.open(run(content, weights))
-    assert opened.manifest.source == "keras"
-    assert opened.run(noise) == pytest.approx(truth(noise / 127.5 - 1), abs=1e-5)
-
-
-def test_layers_that_counted_on_get_their_weights_by_order(run, noise):
-    renamed = {f"{name}_7": {f"x/{key}": value for key, value in found.items()} for name, found in WEIGHTS.items()}
-    assert model.open(run(functional(layers()), renamed)).run(noise) == pytest.approx(
-        truth(noise / 127.5 - 1), abs=1e-5
-    )
-
-
-def test_whole_model_in_h5_is_taken(tmp_path, noise):
-    path = write_h5(tmp_path / "old.h5", WEIGHTS, functional(layers()))
-    (tmp_path / "labels.txt").write_text("red\ngreen\nblue\n")
-    found = imports.main(imports.Request(form="keras", source=path, out=tmp_path / "out", pixels="-1..1"))
-    assert model.open(found.bundle).run(noise) == pytest.approx(truth(noise / 127.5 - 1), abs=1e-5)
-
-
-def test_sums_and_products_written_as_functions_become_layers(run, noise):
-    start, *rest = layers()
-    steps = [("math.truediv", 127.5), ("math.subtract", 1.0)]
-    calls, before = [], "input_1"
-    for function, number in steps:
-        call = layer("TFOpLambda", f"tf.{function}", function=function)
-        call["inbound_nodes"] = [[before, 0, 0, {"y": number, "name": None}]]
-        calls, before = [*calls, call], call["name"]
-    rest[0]["inbound_nodes"] = [[[before, 0, 0, {}]]]
-    assert model.open(run(functional([start, *calls, *rest]), pixels=None)).run(noise) == pytest.approx(
-        truth(noise / 127.5 - 1), abs=1e-5
-    )
-
-
-def changed(at, **entry):
-    found = layers()
-    found[at] = {**found[at], **entry, "config": {**found[at]["config"], **entry.get("config", {})}}
-    return functional(found)
-
-
-def two_inputs():
-    found = layers()
-    other = layer("InputLayer", "age", batch_input_shape=[None, 4])
-    join = layer("Add", "join", "pool", "age")
-    found[-1]["inbound_nodes"] = [[["join", 0, 0, {}]]]
-    content = functional([*found[:-1], other, join, found[-1]])
-    content["config"]["input_layers"].append(["age", 0, 0])
-    return content
+def entry(kind, name, module="keras.layers"):
+    return {"module": module, "class_name": kind, "config": {"name": name}, "registered_name": None}
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (changed(3, class_name="Lambda"), "layer 'act' (Lambda): is Python code in a file"),
-        (changed(3, class_name="MySwirl"), "layer 'act' (MySwirl): is no layer that is imported"),
-        (changed(3, class_name="TFOpLambda", config={"function": "io.read_file"}), "calls tf.io.read_file"),
-        (
-            changed(3, config={"activation": "my_function"}),
-            "layer 'act' (Activation): uses the activation 'my_function'",
-        ),
-        (changed(3, config={"activation": "hard_sigmoid"}), "another function in Keras 3"),
-        (changed(1, config={"data_format": "channels_first"}), "channels first"),
-        (two_inputs(), "has 2 inputs"),
-        (json.dumps(functional(layers()))[:-60], "not JSON"),
-        ({"class_name": "Model", "config": {"layers": []}}, "is no model that Keras 2 wrote"),
-        ({"class_name": "System", "config": {}, "backend": "x"}, "is a System"),
+        (zipped([entry("Lambda", "trick")]), "layer 'trick' (Lambda): is code in a file"),
+        (zipped([{**entry("Lambda", "x"), "config": {}}]), "layer 'Lambda' (Lambda): is code in a file"),
+        (zipped([entry("Swirl", "s1", None)]), "layer 's1' (Swirl): is no layer of Keras"),
+        (zipped([entry("system", "s1", 5)]), "layer 's1' (system): is no layer of Keras"),
+        (zipped([], **{"config.json": '{"class_name": "My", "config": {}}'}), "(My): is no layer of Keras"),
+        (zipped([], **{"model.weights.h5": bytes(60 << 20)}), "unpacks to 62914"),
+        (zipped([], **{"metadata.json": " " * (17 << 20)}), "its metadata.json is larger"),
+        ((PIECES / "model.keras").read_bytes()[:-500], "is no whole .keras file"),
+        ((SHEETS / "model.keras").read_bytes(), "makes XML, and has neither its schema nor"),
     ],
-    ids=["lambda", "custom", "function", "activation", "hard", "first", "inputs", "cut", "empty", "class"],
+    ids=["lambda", "nameless", "custom", "module", "subclass", "bomb", "metadata", "cut", "xml"],
 )
-def test_what_is_not_imported_is_refused_by_name(run, content, words):
-    assert words in reason(run, content)
+def test_what_is_not_imported_is_refused_by_name(run, reason, content, words):
+    assert words in reason(run, content, pixels="0..1")
 
 
-def test_lambda_of_keras_3_is_refused_by_name(run):
-    entry = {"module": "keras.layers", "class_name": "Lambda", "config": {"name": "trick"}, "registered_name": None}
-    content = {"module": "keras", "class_name": "Sequential", "config": {"name": "s", "layers": [entry]}}
-    assert "layer 'trick' (Lambda): is code in a file" in reason(run, content)
+@pytest.fixture
+def small():
+    """A network of Keras 3 with a model in it, and what it gives for `NOISE`."""
+    from bundle.engine.keras_any import import_keras
+
+    keras = import_keras()
+    keras.utils.set_random_seed(3)
+    layers = keras.layers
+    inner = keras.Sequential([layers.Conv2D(4, 3), layers.ReLU()])
+    before = [keras.Input((8, 8, 3)), layers.Rescaling(1 / 127.5, -1), inner, layers.GlobalAveragePooling2D()]
+    network = keras.Sequential([*before, layers.Dense(3, activation="softmax")])
+    return network, np.asarray(network(NOISE.astype("f"), training=False))
 
 
-def test_custom_layer_of_keras_3_is_refused_by_name(run):
-    entry = {"module": None, "class_name": "Swirl", "config": {"name": "s1"}, "registered_name": "Custom>Swirl"}
-    content = {"module": "keras", "class_name": "Sequential", "config": {"name": "s", "layers": [entry]}}
-    assert "layer 's1' (Swirl): is no layer of Keras" in reason(run, content)
+def test_h5_file_of_keras_3_is_taken(run, reason, tmp_path, small):
+    network, wanted = small
+    path = tmp_path / "whole.h5"
+    network.save(path)
+    assert "model.keras: is HDF5; rename it to end in .h5" in reason(run, path.read_bytes())
+    found = imports.main(Request(form="keras", source=path, out=tmp_path / "out"))
+    assert model.open(found.bundle).run(NOISE) == pytest.approx(wanted, abs=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("weights", "words"),
-    [
-        (
-            {**WEIGHTS, "conv": {"conv/kernel:0": KERNEL[..., :2]}},
-            "layer 'conv' has weights 1 x 1 x 3 x 2 there, 1 x 1 x 3 x 4",
-        ),
-        ({"conv": WEIGHTS["conv"]}, "has weights for 1 layers, 4 wanted; the model's 'conv/bn' is not there"),
-        ({**WEIGHTS, "more": {"more/kernel:0": HEAD}}, "weights for the layer 'more', which the model has not"),
-    ],
-    ids=["shape", "few", "many"],
-)
-def test_weights_of_another_model_are_refused_by_layer(run, weights, words):
-    assert words in reason(run, functional(layers()), weights)
-
-
-def request(tmp_path, **options):
-    (tmp_path / "model.json").write_text(json.dumps(functional(layers())))
+@pytest.mark.parametrize("written", [lambda words: f"\ufeff{words}", json.dumps], ids=["bom", "json in json"])
+def test_json_may_be_marked_or_wrapped(tmp_path, small, written):
+    network, wanted = small
+    (tmp_path / "m.json").write_text(written(network.to_json()), encoding="utf-8")
+    network.save_weights(tmp_path / "m.weights.h5")
     (tmp_path / "labels.txt").write_text("red\ngreen\nblue\n")
-    given = {"form": "keras-json", "source": tmp_path / "model.json", "out": tmp_path / "out", "pixels": "0..1"}
-    return lambda: imports.main(imports.Request(**{**given, **options}))
-
-
-def test_json_without_weights_is_refused(tmp_path):
-    assert "give them with --weights" in reason(request(tmp_path))
-
-
-def test_weights_that_are_not_there_are_refused(tmp_path):
-    assert "w.h5: no such file" in reason(request(tmp_path, weights=tmp_path / "w.h5"))
-
-
-def test_cut_weights_are_refused(tmp_path):
-    whole = write_h5(tmp_path / "w.h5", WEIGHTS).read_bytes()
-    (tmp_path / "w.h5").write_bytes(whole[: len(whole) // 2])
-    assert "is no whole HDF5 file" in reason(request(tmp_path, weights=tmp_path / "w.h5"))
-
-
-def test_weights_that_lead_to_another_file_are_refused(tmp_path):
-    path = write_h5(tmp_path / "w.h5", WEIGHTS)
-    write_h5(tmp_path / "secret.h5", WEIGHTS)
-    with h5py.File(path, "a") as file:
-        del file["conv"]["conv/kernel:0"]
-        file["conv"]["conv/kernel:0"] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "conv/conv/kernel:0")
-    assert "missing or a link" in reason(request(tmp_path, weights=path))
-
-
-def test_cut_keras_file_is_refused(tmp_path):
-    path = tmp_path / "cut.keras"
-    path.write_bytes((PIECES / "model.keras").read_bytes()[:-500])
-    assert "is no whole .keras file" in reason(request(tmp_path, form="keras", source=path))
-
-
-def test_one_score_becomes_two(run, noise):
-    content = changed(-1, config={"units": 1, "activation": "sigmoid"})
-    weights = {**WEIGHTS, "dense": {"dense/kernel:0": HEAD[:, :1], "dense/bias:0": BIAS[:1]}}
-    opened = model.open(run(content, weights, labels="cat\ndog\n"))
-    rows = opened.run(noise)
-    assert (opened.manifest.scores, rows.shape) == ("softmax", (3, 2))
-    assert rows.sum(axis=1) == pytest.approx(1)
+    files = {"source": tmp_path / "m.json", "weights": tmp_path / "m.weights.h5"}
+    found = imports.main(Request(form="keras-json", out=tmp_path / "out", **files))
+    assert model.open(found.bundle).run(NOISE) == pytest.approx(wanted, abs=1e-5)
 
 
 def test_keras_file_of_a_bundle_comes_back_with_what_stood_beside_it(tmp_path):
     (tmp_path / "labels.txt").write_bytes((PIECES / "labels.txt").read_bytes())
     (tmp_path / "manifest.json").write_bytes((PIECES / "manifest.json").read_bytes())
     (tmp_path / "model.keras").write_bytes((PIECES / "model.keras").read_bytes())
-    found = imports.main(imports.Request(form="keras", source=tmp_path / "model.keras", out=tmp_path / "out"))
+    found = imports.main(Request(form="keras", source=tmp_path / "model.keras", out=tmp_path / "out"))
     noise = np.random.default_rng(3).integers(0, 256, (3, 96, 96, 3), np.uint8)
     assert np.abs(model.open(found.bundle).run(noise) - model.open(PIECES).run(noise)).max() <= 1e-6
     assert store.verify(found.bundle).preprocess == store.verify(PIECES).preprocess
@@ -306,25 +111,3 @@ def test_bundle_as_json_and_weights_comes_back_with_the_same_scores(tmp_path, im
     assert np.abs(model.open(bundle).run(noise) - model.open(PIECES).run(noise)).max() <= 1e-6
     assert "predict  imago predict" in done.stdout
     assert imago("predict", bundle, PIECES / "golden" / "0.png").returncode == 0
-
-
-def test_keras_files_of_keras_2_are_taken(tmp_path, noise):
-    """Keras 2.12 to 2.15: a zip whose layers are numbered by their class."""
-    with h5py.File(tmp_path / "w.h5", "w") as file:
-        for name, values in {
-            "conv2d": [KERNEL],
-            "batch_normalization": NORM.values(),
-            "depthwise_conv2d": [DEPTH],
-            "dense": [HEAD, BIAS],
-        }.items():
-            for at, value in enumerate(values):
-                file[f"layers/{name}/vars/{at}"] = value
-    with zipfile.ZipFile(tmp_path / "old.keras", "w") as archive:
-        archive.writestr("metadata.json", '{"keras_version": "2.15.0"}')
-        archive.writestr("config.json", json.dumps(functional(layers(), kind="Functional")))
-        archive.write(tmp_path / "w.h5", "model.weights.h5")
-    (tmp_path / "labels.txt").write_text("red\ngreen\nblue\n")
-    found = imports.main(
-        imports.Request(form="keras", source=tmp_path / "old.keras", out=tmp_path / "out", pixels="-1..1")
-    )
-    assert model.open(found.bundle).run(noise) == pytest.approx(truth(noise / 127.5 - 1), abs=1e-5)

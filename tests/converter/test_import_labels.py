@@ -17,6 +17,8 @@ LISTS = {
     "map.pbtxt": 'item {\n  id: 2\n  name: "green"\n}\nitem { id: 1 name: "red" }\nitem { id: 3 display_name: "blue" }\n',
     "entries.pbtxt": 'entry { target_class: 0 target_class_string: "red" }\n'
     'entry: { target_class: 1 target_class_string: "green" }\nentry: { target_class: 2 target_class_string: "blue" }',
+    "octal.pbtxt": r'item { id: 1 name: "r\145d" } item { id: 2 name: "green" } item { id: 3 name: "blue" }',
+    "blank.txt": "\n\nred\ngreen\nblue\n\n  \n",
     "lines.pbtxt": 'label: "red"\nlabel: "green"\nlabel: "blue"\n',
 }
 
@@ -32,11 +34,26 @@ def test_label_that_is_there_twice_is_numbered(tmp_path):
     assert label_files.read(tmp_path / "l.txt") == ("crane", "maillot", "crane (2)")
 
 
+def test_number_behind_a_label_is_one_that_no_other_has(tmp_path):
+    (tmp_path / "l.txt").write_text("crane\ncrane\ncrane (2)\n")
+    assert label_files.read(tmp_path / "l.txt") == ("crane", "crane (3)", "crane (2)")
+
+
+def test_protobufs_spelling_of_other_letters_is_read(tmp_path):
+    (tmp_path / "l.pbtxt").write_text(r'item { id: 1 name: "b\303\244r \"x\"" }')
+    assert label_files.read(tmp_path / "l.pbtxt") == ('bär "x"',)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "reason"),
     [
         ("l.txt", "red\n\nblue\n", "label 2 is empty"),
-        ("l.txt", "", "label 1 is empty"),
+        ("l.txt", "", "holds no labels"),
+        ("l.pbtxt", "red\nblue\n", "holds no labels"),
+        ("l.json", '{"red": 0, "blue": 0}', "two labels have the number 0"),
+        ("l.json", '{"0": "red", "x": "blue"}', "'x' is no number of a label"),
+        ("l.json", '[{"id": 0, "name": "red"}]', "is no label; words wanted"),
+        ("l.pbtxt", 'item { id: 1 name: "red" } item { id: 1 name: "blue" }', "two labels have the number 1"),
         ("l.json", '["red"', "not JSON"),
         ("l.json", '{"0": "red", "2": "blue"}', "label 1 is missing"),
         ("l.pbtxt", 'item { id: 1 name: "red" }\nitem { id: 3 name: "blue" }', "label 2 is missing"),

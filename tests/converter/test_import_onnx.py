@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 from bundle import model, store
-from bundle.errors import BundleError
+from bundle.errors import BundleError, DataError
 from converter import imports
+from converter.import_request import Request
 
 onnx = pytest.importorskip("onnx", reason="of the train extra")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 PIECES = next((Path(__file__).parents[2] / "server" / "bundles").glob("pieces-????????"))
+FORM = "onnx"
 RGB = "red\ngreen\nblue\n"
 
 
@@ -41,26 +43,6 @@ def first(shape=("n", 3, 8, 8), **options):
     return graph(nodes, shape, **options)
 
 
-@pytest.fixture
-def run(tmp_path):
-    """(onnx.ModelProto or bytes, labels=, **options) -> what was imported."""
-
-    def run(found, labels=RGB, **options):
-        path = tmp_path / "other.onnx"
-        path.write_bytes(found if isinstance(found, bytes) else found.SerializeToString())
-        (tmp_path / "labels.txt").write_text(labels)
-        return imports.main(imports.Request(form="onnx", source=path, out=tmp_path / "out", **options))
-
-    return run
-
-
-def reason(run, *words, **options):
-    with pytest.raises(BundleError) as caught:
-        run(*words, **options)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
 def softmax(logits):
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
@@ -85,7 +67,7 @@ def test_pixels_become_what_the_network_was_trained_on(run, noise, name, seen):
     assert opened.run(noise) == pytest.approx(softmax(seen(noise.astype(float)).mean(axis=(1, 2)) * 4), abs=1e-4)
 
 
-def test_unknown_range_is_refused_with_the_choices(run):
+def test_unknown_range_is_refused_with_the_choices(run, reason):
     assert "--pixels: 0..255 (as they are), 0..1, -1..1, caffe" in reason(run, first())
 
 
@@ -110,7 +92,7 @@ def test_batch_of_one_is_freed(run, noise):
     assert opened.run(noise) == pytest.approx(softmax(noise.mean(axis=(1, 2)) / 255), abs=1e-5)
 
 
-def test_batch_that_cannot_be_freed_is_refused(run):
+def test_batch_that_cannot_be_freed_is_refused(run, reason):
     nodes = [
         ("GlobalAveragePool", ["x"], "pool", {}),
         ("Concat", ["pool", "other"], "both", {"axis": 1}),
@@ -121,7 +103,7 @@ def test_batch_that_cannot_be_freed_is_refused(run):
     assert "one picture and on three" in reason(run, made, labels=RGB + "grey\n", pixels="0..1")
 
 
-def test_logits_are_refused_until_somebody_says_so(run, noise):
+def test_logits_are_refused_until_somebody_says_so(run, noise, reason):
     made = first()
     del made.graph.node[-1]
     made.graph.node[-1].output[0] = "y"
@@ -145,7 +127,7 @@ def test_sigmoid_scores_have_thresholds(run):
     assert (manifest.scores, manifest.thresholds, manifest.training) == ("sigmoid", (0.25,) * 3, None)
 
 
-def test_open_size_has_to_be_said(run):
+def test_open_size_has_to_be_said(run, reason):
     made = first(("n", 3, "h", "w"))
     assert "--size" in reason(run, made, pixels="0..1")
     assert store.verify(run(made, pixels="0..1", size=(6, 9)).bundle).preprocess.width == 9
@@ -155,7 +137,7 @@ def test_open_size_has_to_be_said(run):
     ("labels", "words"),
     [("red\ngreen\n", ["3 outputs", "2 labels", "--background"]), (RGB + "grey\n", ["3 outputs", "4 labels"])],
 )
-def test_wrong_number_of_labels_is_refused_with_both(run, labels, words):
+def test_wrong_number_of_labels_is_refused_with_both(run, labels, words, reason):
     said = reason(run, first(), labels=labels, pixels="0..1")
     assert all(word in said for word in words)
 
@@ -211,7 +193,7 @@ def diced():
     ],
     ids=["cut", "empty", "unknown", "dice", "inputs", "outside", "channels", "whole"],
 )
-def test_what_is_no_classifier_is_refused(run, made, words):
+def test_what_is_no_classifier_is_refused(run, made, words, reason):
     assert words in reason(run, made(), pixels="0..1")
 
 
@@ -219,7 +201,51 @@ def test_what_is_no_classifier_is_refused(run, made, words):
 def test_formats_that_do_not_come_back_are_refused_with_those_that_do(tmp_path, suffix):
     path = tmp_path / f"m{suffix}"
     with pytest.raises(BundleError, match="do not come back; imported are .onnx, .keras"):
-        imports.main(imports.Request(form="onnx", source=path, out=tmp_path))
+        imports.main(Request(form="onnx", source=path, out=tmp_path))
+
+
+def test_operator_named_in_no_utf_8_is_refused(run, reason):
+    damaged = first().SerializeToString().replace(b"Softmax", b"Soft\xffax")
+    assert "names operators in no UTF-8" in reason(run, damaged, pixels="0..1")
+
+
+def test_range_that_nothing_confirms_is_said_so(run):
+    assert any(note.startswith("pixels: 0..1 as you say, which nothing") for note in run(first(), pixels="0..1").notes)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"threshold": 0.3}, "--threshold is for sigmoid scores"),
+        ({"name": "a b"}, "--name a b: letters"),
+        ({"background": True}, "leave --background away"),
+    ],
+)
+def test_option_that_fits_nothing_is_refused(run, reason, options, words):
+    assert words in reason(run, first(), pixels="0..1", **options)
+
+
+def test_folder_that_is_a_file_is_refused_before_the_work(tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(BundleError, match="out: is no folder; choose another with --out"):
+        imports.main(Request(form="onnx", source=tmp_path / "none.onnx", out=tmp_path / "out" / "deeper"))
+
+
+def test_golden_file_that_is_no_picture_is_named(run, tmp_path, png):
+    golden = tmp_path / "golden"
+    golden.mkdir()
+    (golden / "a.png").write_bytes(png)
+    (golden / ".DS_Store").write_bytes(b"x")
+    assert run(first(), pixels="0..1", golden=golden).bundle.is_dir()
+    (golden / "notes.txt").write_text("x")
+    with pytest.raises(DataError, match="notes.txt: the bytes are no picture"):
+        run(first(), pixels="0..1", golden=golden)
+
+
+def test_name_in_the_file_becomes_one_that_a_bundle_may_have(run):
+    made = first()
+    helper.set_model_props(made, {"name": "../My model"})
+    assert run(made, pixels="0..1").bundle.name.startswith("My-model-")
 
 
 def test_command_says_what_to_do_next(imago, tmp_path, png):
