@@ -423,7 +423,7 @@ def _app(*paths, **knobs):
 
     models, loaded, failures = Models(read(bundle=paths, **knobs)), threading.Event(), []
     models.start(lambda error: (failures.append(error), loaded.set()), lambda _: loaded.set())
-    assert loaded.wait(30)
+    assert loaded.wait(60)
     assert not failures
     yield create_app(models.config, models)
     pools = [models.get(model.manifest.name).pool for model in models.all()]
@@ -457,7 +457,7 @@ class Server:
     process: subprocess.Popen
     log: Path
 
-    def end(self, timeout_s=20):
+    def end(self, timeout_s=60):
         """Its exit status after a SIGTERM to it, and to nothing else."""
         if self.process.poll() is None:
             self.process.terminate()
@@ -465,20 +465,25 @@ class Server:
 
 
 def _free_port():
+    """It rests for a minute, as ports do whose connections have ended: the kernel gives it to nobody who does not ask for it."""
     with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(("127.0.0.1", 0))
+        sock.listen()
+        with socket.create_connection(sock.getsockname()):
+            sock.accept()[0].close()  # before the other end of it does
         return sock.getsockname()[1]
 
 
 def _wait_ready(server):
     import requests
 
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while time.monotonic() < until and server.process.poll() is None:
         try:
-            if requests.get(server.url + "/readyz", timeout=5).ok:
+            if requests.get(server.url + "/readyz", timeout=60).ok:
                 return
-        except requests.ConnectionError:
+        except requests.RequestException:
             pass
         time.sleep(0.05)
     pytest.fail(f"the server did not get ready: {server.log.read_text()}")
@@ -501,7 +506,7 @@ def _process(folder, *paths, **knobs):
     finally:
         if process.poll() is None:
             process.kill()  # its worker notices within a second, and ends too
-            process.wait(5)
+            process.wait(60)
 
 
 @pytest.fixture(scope="session")
@@ -522,7 +527,7 @@ def served(start, tiny):
 def imago():
     """(*words, **options of subprocess.run) -> the finished command `imago`."""
 
-    def run(*words, timeout=60, **options):
+    def run(*words, timeout=600, **options):
         command = [sys.executable, "-m", "imago", *map(str, words)]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, **options)
 
@@ -535,7 +540,7 @@ def knock():
 
     def run(url, data):
         host, _, port = url.removeprefix("http://").partition(":")
-        with socket.create_connection((host, int(port)), timeout=10) as client:
+        with socket.create_connection((host, int(port)), timeout=60) as client:
             client.sendall(data)
             return client.recv(4096)
 
@@ -579,7 +584,7 @@ def opened(chromium):
 
     def run(url, **options):
         page = chromium.new_context(**options).new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(60_000)
         page.strangers, page.wrongs, page.alerts = strangers, wrongs, []
         own = url if url.startswith("http") else "http://127.0.0.1"
         page.on("request", lambda request: seen(request.url, "/".join(own.split("/")[:3])))

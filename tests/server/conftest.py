@@ -88,7 +88,7 @@ def gate(monkeypatch):
 
     def held(*given):
         found.reached.set()
-        assert found.opened.wait(20)
+        assert found.opened.wait(60)
         return replay(*given)
 
     monkeypatch.setattr("bundle.golden.replay", held)

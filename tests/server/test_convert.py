@@ -268,8 +268,8 @@ def test_v2_takes_pixels(client, wanted):
 def test_metrics_and_log_have_the_stages_of_a_conversion(start, boxes, tiny, red):
     with start(boxes, tiny, log="json") as server:
         for path in ("/convert", "/classify"):
-            assert requests.post(server.url + path, data=red, headers=PICTURE, timeout=10).ok
-        metrics = requests.get(server.url + "/metrics", timeout=10).text
+            assert requests.post(server.url + path, data=red, headers=PICTURE, timeout=60).ok
+        metrics = requests.get(server.url + "/metrics", timeout=60).text
         (line,) = [line for line in server.log.read_text().splitlines() if '"/convert"' in line]
     for stage in ("decode", "queue", "engine"):
         assert f'imago_{stage}_seconds_count{{model="boxes"}} 1.0' in metrics
@@ -283,9 +283,9 @@ def test_new_version_is_taken(start, boxes, xml_parts, tmp_path, red, admin, adm
 
     with start(link, admin_keys=admin_file) as server:
         move(link, newer)
-        told = requests.post(f"{server.url}/models/boxes/reload", headers=admin, timeout=10)
+        told = requests.post(f"{server.url}/models/boxes/reload", headers=admin, timeout=60)
         assert told.json()["changed"] is True
-        answer = requests.post(server.url + "/convert", data=red, headers=PICTURE, timeout=10).json()
+        answer = requests.post(server.url + "/convert", data=red, headers=PICTURE, timeout=60).json()
         assert answer["model"]["id"][:8] == newer.name[-8:]
 
 
@@ -295,7 +295,7 @@ def test_many_at_once_get_the_documents_that_each_gets_alone(start, boxes, drawi
 
     def ask(way):
         path, at = way
-        return requests.post(server.url + path, data=pictures[at], headers=PICTURE, timeout=20).json()["xml"]
+        return requests.post(server.url + path, data=pictures[at], headers=PICTURE, timeout=60).json()["xml"]
 
     with start(boxes, drawing, engine_threads=4) as server, ThreadPoolExecutor(8) as pool:
         alone = [ask(way) for way in ways]

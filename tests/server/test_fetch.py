@@ -82,7 +82,7 @@ PAGES = {
     "endless": Page.endless,
     "slow_body": Page.slow_body,
     "slow_head": Page.slow_head,
-    "silent": lambda page: page.server.ended.wait(10),
+    "silent": lambda page: page.server.ended.wait(60),
     "loop": lambda page: page.redirect("/loop"),
     "twice": lambda page: page.redirect("/once", 307),
     "once": lambda page: page.redirect("/picture", 301),
@@ -176,7 +176,7 @@ def test_slow_server_is_left_at_the_deadline(here, page):
 def test_slow_resolver_is_left_at_the_deadline(listener):
     entry = Entry("http", "slow.test", listener.server_port, private=True)
     with pytest.raises(FetchTooSlow):
-        fetcher(entry, resolve=lambda *_: listener.ended.wait(10), deadline_s=0.3).get(
+        fetcher(entry, resolve=lambda *_: listener.ended.wait(60), deadline_s=0.3).get(
             f"http://slow.test:{entry.port}/"
         )
 
@@ -535,7 +535,7 @@ def test_half_of_the_threads_stay_free_of_others_servers(serving, tiny, listener
             time.sleep(0.01)
         assert outcome(app.test_client().post("/classify", json={"url": url + "/picture"})) == (503, "busy")
         listener.ended.set()
-        first.join(10)
+        first.join(60)
 
 
 @pytest.mark.parametrize(

@@ -246,8 +246,8 @@ def test_real_server_gives_page_and_report(start, tiny_copy):
     folder.mkdir()
     (folder / "index.html").write_text("<p>report")
     with start(tiny_copy, unready_ms=0) as server:
-        page = requests.get(f"{server.url}/models", headers=BROWSER, timeout=10)
-        report = requests.get(f"{server.url}/models/tiny/report", timeout=10)
+        page = requests.get(f"{server.url}/models", headers=BROWSER, timeout=60)
+        report = requests.get(f"{server.url}/models/tiny/report", timeout=60)
     assert (page.status_code, report.text) == (200, "<p>report")
     assert report.headers["Content-Security-Policy"] == REPORT_POLICY
 

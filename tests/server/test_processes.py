@@ -11,7 +11,7 @@ import requests
 JPEG = {"Content-Type": "image/jpeg"}
 
 
-def until(condition, seconds=20):
+def until(condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition() and time.monotonic() < end:
         time.sleep(0.05)
@@ -34,13 +34,13 @@ def gone(pid):
 
 def post(server, jpeg, headers=None):
     """On a connection of its own, which any of the processes may take."""
-    return requests.post(server.url + "/classify", data=jpeg, headers=JPEG | (headers or {}), timeout=30)
+    return requests.post(server.url + "/classify", data=jpeg, headers=JPEG | (headers or {}), timeout=60)
 
 
 def ids(server, count=24):
     """Of what answered, asked all at once so that no process is left out."""
     with ThreadPoolExecutor(8) as clients:
-        found = clients.map(lambda _: requests.get(server.url + "/version", timeout=10).json(), range(count))
+        found = clients.map(lambda _: requests.get(server.url + "/version", timeout=60).json(), range(count))
     return {answer["models"][0]["id"][:8] for answer in found}
 
 
@@ -67,7 +67,7 @@ def test_sighup_reaches_every_process(server, link, second, move):
 
 def test_reload_by_http_reaches_every_process(server, link, second, move, admin):
     move(link, second)
-    answer = requests.post(server.url + "/models/tiny/reload", headers=admin, timeout=20).json()
+    answer = requests.post(server.url + "/models/tiny/reload", headers=admin, timeout=60).json()
     assert (answer["changed"], answer["others_told"]) == (True, True)
     assert until(lambda: server.log.read_text().count(f"{second.name[-8:]} is served from now on") == 2)
     assert ids(server) == {second.name[-8:]}

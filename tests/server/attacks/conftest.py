@@ -31,7 +31,7 @@ class Answer:
     took_s: float
 
 
-def _connect(url, timeout_s=20):
+def _connect(url, timeout_s=60):
     found = urlsplit(url)
     return socket.create_connection((found.hostname, found.port), timeout=timeout_s)
 

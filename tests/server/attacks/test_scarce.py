@@ -23,25 +23,25 @@ def poor(limit, tiny, port, log, **environment):
         process = subprocess.Popen(
             ["/bin/sh", "-c", words], cwd=ROOT, stdout=out, stderr=out, env={**os.environ, **environment}
         )
-    url, until = f"http://127.0.0.1:{port}", time.monotonic() + 20
+    url, until = f"http://127.0.0.1:{port}", time.monotonic() + 60
     try:
         while time.monotonic() < until and process.poll() is None and not answers(url):
             time.sleep(0.05)
         yield url, process
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def answers(url):
     try:
-        return requests.get(url + "/readyz", timeout=5).ok
+        return requests.get(url + "/readyz", timeout=60).ok
     except requests.RequestException:
         return False
 
 
 def classify(url, data):
-    return requests.post(url + "/classify", data=data, headers={"Content-Type": "image/jpeg"}, timeout=20)
+    return requests.post(url + "/classify", data=data, headers={"Content-Type": "image/jpeg"}, timeout=60)
 
 
 def test_s24_with_64_file_descriptors_too_many_clients_are_told_so(tiny, free_port, tmp_path, connect, jpeg):
@@ -98,11 +98,11 @@ def test_s24_full_disk_does_not_reach_a_large_part(tiny, free_port, tmp_path, ph
     data = photo(4000, 4000, quality=98)
     assert len(data) > 600_000
     with poor("exec 2>/dev/null; ulimit -f 0", tiny, free_port, tmp_path / "log") as (url, _):
-        answer = requests.post(url + "/classify", files={"image": ("a.jpg", data)}, timeout=20)
+        answer = requests.post(url + "/classify", files={"image": ("a.jpg", data)}, timeout=60)
     assert answer.status_code == 200
 
 
 def test_s24_too_little_memory_is_an_end_with_a_word(tiny, free_port, tmp_path):
     with poor("ulimit -v 200000", tiny, free_port, tmp_path / "log") as (_, process):
-        assert process.wait(20) != 0
+        assert process.wait(60) != 0
     assert (tmp_path / "log").read_text().strip()

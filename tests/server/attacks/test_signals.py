@@ -20,7 +20,7 @@ def keep_asking(url, data, stop, found):
     """Statuses of one request after the other, each on a connection of its own, until the server refuses connections."""
     while not stop.is_set():
         try:
-            found.append(requests.post(url + "/classify", data=data, headers=JPEG, timeout=30).status_code)
+            found.append(requests.post(url + "/classify", data=data, headers=JPEG, timeout=60).status_code)
         except requests.ConnectionError as error:
             found.append("refused" if "refused" in str(error) else "lost")
             if found[-1] == "refused":
@@ -49,7 +49,7 @@ def test_s22_sigterm_under_load_loses_no_request(start, slow, worker, jpeg, time
         for _ in range(times):
             server.process.terminate()
             time.sleep(0.1)
-        assert server.process.wait(20) == 0
+        assert server.process.wait(60) == 0
 
     with start(slow(5), unready_ms=200) as server:
         pid = worker(server)
@@ -66,7 +66,7 @@ def test_s22_sigterm_to_everybody_at_once_loses_no_request(start, slow, worker, 
     def act(server):
         os.kill(worker(server), signal.SIGTERM)
         server.process.terminate()
-        assert server.process.wait(20) == 0
+        assert server.process.wait(60) == 0
 
     with start(slow(5), unready_ms=200) as server:
         found = under_load(server, jpeg, act)
@@ -81,7 +81,7 @@ def test_s22_sigterm_during_the_start_ends_it(tiny, free_port, after_s, tmp_path
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
     time.sleep(after_s)
     process.terminate()
-    assert process.wait(20) in (0, -signal.SIGTERM)
+    assert process.wait(60) in (0, -signal.SIGTERM)
     assert b"Traceback" not in (tmp_path / "log").read_bytes()
 
 
@@ -92,10 +92,10 @@ def test_s23_killed_worker_is_replaced(start, slow, worker, jpeg):
         killed.append(worker(server))
         os.kill(killed[0], signal.SIGKILL)
         killed.append(time.monotonic())
-        until = time.monotonic() + 15
+        until = time.monotonic() + 60
         while time.monotonic() < until:
             try:
-                if requests.get(server.url + "/readyz", timeout=5).ok and worker(server) != killed[0]:
+                if requests.get(server.url + "/readyz", timeout=60).ok and worker(server) != killed[0]:
                     break
             except (requests.RequestException, IndexError):
                 time.sleep(0.05)
@@ -115,10 +115,10 @@ def test_s23_worker_without_its_parent_ends_too(start, tiny, worker):
     with start(tiny, unready_ms=0) as server:
         pid = worker(server)
         server.process.kill()
-        until = time.monotonic() + 5
+        until = time.monotonic() + 60
         while not gone(pid) and time.monotonic() < until:
             time.sleep(0.05)
         left = not gone(pid)
-        server.process.wait(5)
+        server.process.wait(60)
         server.end = lambda: 0  # it was no ordinary end
     assert not left
