@@ -1,10 +1,14 @@
-"""What reloads are tested with: a bundle's name that moves, its next version, the operator's key; and a server that loads."""
+"""What servers are tested with: their figures, what is waited for, a bundle's name that moves, the operator's key, a server that loads."""
 
 import threading
+import time
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 import pytest
+import requests
+from prometheus_client.parser import text_string_to_metric_families
 from werkzeug import test as client
 
 from bundle import golden, store
@@ -20,6 +24,42 @@ def boundary():
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(client, "stream_encode_multipart", partial(client.stream_encode_multipart, boundary="imago"))
         yield
+
+
+def _until(condition):
+    end = time.monotonic() + 60
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    return condition()
+
+
+@pytest.fixture(scope="session")
+def until():
+    """(condition) -> whether it comes true; a minute is for machines that have much else to do."""
+    return _until
+
+
+@pytest.fixture(scope="session")
+def workers():
+    """(server) -> the ids of its processes."""
+
+    def run(server):
+        pid = server.process.pid
+        return {int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def figure():
+    """(url, name, **labels) -> the sum of what /metrics has under these."""
+
+    def run(url, name, /, **labels):
+        families = text_string_to_metric_families(requests.get(f"{url}/metrics", timeout=60).text)
+        found = [one for family in families for one in family.samples if one.name == name]
+        return sum(one.value for one in found if labels.items() <= one.labels.items())
+
+    return run
 
 
 @pytest.fixture(scope="module")
