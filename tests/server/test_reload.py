@@ -145,7 +145,7 @@ def test_refused_version_leaves_no_threads(models, link, multi, move):
     with pytest.raises(VersionRefused):
         reload(models, "tiny")
     gc.collect()
-    assert until(lambda: engine_threads() == before)
+    assert until(lambda: engine_threads() <= before)  # those of other tests may end meanwhile
 
 
 # ---- the watch -----------------------------------------------------------------------------

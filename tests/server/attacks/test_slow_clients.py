@@ -3,7 +3,6 @@
 import select
 import time
 from contextlib import ExitStack
-
 from dataclasses import replace
 
 import pytest
