@@ -1,5 +1,6 @@
 """What servers are tested with: their figures, what is waited for, a bundle's name that moves, the operator's key, a server that loads."""
 
+import shutil
 import threading
 import time
 from dataclasses import dataclass, field, replace
@@ -134,3 +135,58 @@ def gate(monkeypatch):
     monkeypatch.setattr("bundle.golden.replay", held)
     yield found
     found.opened.set()
+
+
+# ---- browsers ------------------------------------------------------------------------------
+
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """Debian's, driven by Playwright; not longer than a module, since its loop lets no other run in this thread."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not path:
+        pytest.skip("no chromium here; as root: make browser")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=QUIET, timeout=120_000)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(chromium):
+    """(url, **options of a browser's context) -> the page there. At the end it must have asked no other host, opened no alert, and
+    broken neither its Content-Security-Policy nor its script."""
+    pages, strangers, wrongs = [], [], []
+
+    def seen(url, own):
+        if not url.startswith((own, "blob:", "data:", "about:")):
+            strangers.append(url)
+
+    def run(url, **options):
+        page = chromium.new_context(**options).new_page()
+        page.set_default_timeout(60_000)
+        page.strangers, page.wrongs, page.alerts = strangers, wrongs, []
+        own = url if url.startswith("http") else "http://127.0.0.1"
+        page.on("request", lambda request: seen(request.url, "/".join(own.split("/")[:3])))
+        page.on("console", lambda told: wrongs.append(told.text) if "Content Security" in told.text else None)
+        page.on("pageerror", lambda error: wrongs.append(str(error)))
+        page.on("dialog", lambda dialog: (page.alerts.append(dialog.message), dialog.dismiss()))
+        page.goto(url)
+        pages.append(page)
+        return page
+
+    yield run
+    alerts = [alert for page in pages for alert in page.alerts]
+    for page in pages:
+        page.context.close()
+    assert strangers == wrongs == alerts == []
