@@ -29,9 +29,9 @@ def boundary():
 
 def _until(condition):
     end = time.monotonic() + 60
-    while not condition() and time.monotonic() < end:
+    while not (found := condition()) and time.monotonic() < end:
         time.sleep(0.01)
-    return condition()
+    return found  # it may be false again by now
 
 
 @pytest.fixture(scope="session")

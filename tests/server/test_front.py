@@ -111,13 +111,6 @@ def code(found):
     return found[0], json.loads(found[1])["code"]
 
 
-def wait_until(true, limit_s=60):
-    until = time.monotonic() + limit_s
-    while not true() and time.monotonic() < until:
-        time.sleep(0.005)
-    assert true()
-
-
 def gone(loop):
     """How many clients are known to have left while their request is at hand."""
     return sum(connection.gone.is_set for connection in loop.clients.all.copy())
@@ -138,9 +131,9 @@ def test_requests_sent_at_once_are_answered_in_order(front):
     assert [answer(sock)[1] for _ in range(20)] == [b"POST%d" % at for at in range(20)]
 
 
-def test_request_that_waits_behind_a_running_one_is_answered(front):
+def test_request_that_waits_behind_a_running_one_is_answered(front, until):
     sock = front[2](post(b"/wait"))
-    wait_until(lambda: front[1].seen)
+    assert until(lambda: front[1].seen)
     sock.sendall(post(b"/", b"next"))
     time.sleep(0.2)
     front[1].go.set()
@@ -190,15 +183,15 @@ def test_head_has_no_body(front):
     assert (answer(sock, "HEAD"), answer(sock)) == ((200, b"", False), (200, b"GET", False))
 
 
-def test_refused_head_has_no_body():
+def test_refused_head_has_no_body(until):
     with running(queue=1, request_threads=1) as (loop, app, connect):
         for _ in range(2):
             connect(post(b"/wait"))
-        wait_until(lambda: loop.running == 2)
+        assert until(lambda: loop.running == 2)
         sock = connect(b"HEAD / HTTP/1.1\r\n\r\n")
         assert answer(sock, "HEAD") == (503, b"", False)
         app.go.set()
-        wait_until(lambda: loop.running == 0)
+        assert until(lambda: loop.running == 0)
         sock.sendall(GET)
         assert answer(sock) == (200, b"GET", False)
 
@@ -216,100 +209,100 @@ def test_request_that_does_not_end_is_a_408(front, data):
     assert 0.9 < time.monotonic() - start < 9  # ten seconds are what it would have by default
 
 
-def test_idle_connection_is_closed_after_a_while():
+def test_idle_connection_is_closed_after_a_while(until):
     with running(keepalive_s=1) as (loop, _, connect):
         sock = connect(GET)
         assert answer(sock)[0] == 200
         assert sock.recv(1) == b""
-        wait_until(lambda: not loop.clients.all)
+        assert until(lambda: not loop.clients.all)
 
 
-def test_one_request_too_many_is_told_at_once_and_stays_connected():
+def test_one_request_too_many_is_told_at_once_and_stays_connected(until):
     with running(queue=1, request_threads=1) as (loop, app, connect):
         for _ in range(2):
             connect(post(b"/wait"))
-        wait_until(lambda: loop.running == 2)
+        assert until(lambda: loop.running == 2)
         sock = connect(GET)
         assert code(answer(sock)) == (503, "busy")
         app.go.set()
-        wait_until(lambda: loop.running == 0)
+        assert until(lambda: loop.running == 0)
         sock.sendall(GET)
         assert answer(sock) == (200, b"GET", False)
 
 
-def test_10_000_requests_at_once_beside_a_full_queue_are_one_refusal():
+def test_10_000_requests_at_once_beside_a_full_queue_are_one_refusal(until):
     with running(queue=1, request_threads=1) as (loop, _, connect):
         for _ in range(2):
             connect(post(b"/wait"))
-        wait_until(lambda: loop.running == 2)
+        assert until(lambda: loop.running == 2)
         assert code(answer(connect(b"GET / HTTP/1.1\r\n\r\n" * 10_000))) == (503, "busy")
         assert loop.running == 2
 
 
-def test_connections_over_the_limit_are_told_so():
+def test_connections_over_the_limit_are_told_so(until):
     with running(connections=4, read_ms=60_000) as (loop, _, connect):
         for _ in range(4):
             connect(b"GET / HT")
-        wait_until(lambda: len(loop.clients.all) == 4)
+        assert until(lambda: len(loop.clients.all) == 4)
         assert code(answer(connect(GET))) == (503, "busy")
 
 
-def test_silent_connection_gives_way_to_a_new_one():
+def test_silent_connection_gives_way_to_a_new_one(until):
     with running(connections=4, read_ms=60_000) as (loop, _, connect):
         silent = [connect() for _ in range(4)]
-        wait_until(lambda: len(loop.clients.all) == 4)
+        assert until(lambda: len(loop.clients.all) == 4)
         time.sleep(1.2)
         assert answer(connect(GET))[0] == 200
         assert silent[0].recv(1) == b""
         assert len(loop.clients.all) == 4
 
 
-def test_bodies_together_are_held_to_their_limit():
+def test_bodies_together_are_held_to_their_limit(until):
     with running(bodies_mb=4, max_body_mb=3, read_ms=60_000) as (loop, _, connect):
         half = [connect(b"POST / HTTP/1.1\r\nContent-Length: 3000000\r\n\r\n" + bytes(1_500_000)) for _ in range(4)]
-        wait_until(lambda: 0 < loop.clients.held <= 4 << 20)
+        assert until(lambda: 0 < loop.clients.held <= 4 << 20)
         assert answer(connect(post(b"/", b"small"))) == (200, b"POSTsmall", False)
-        wait_until(lambda: loop.clients.held <= 4 << 20)  # a piece is counted a moment before it is one too many
+        assert until(lambda: loop.clients.held <= 4 << 20)  # a piece is counted a moment before it is one too many
         refused, _, _ = select.select(half, [], [], 60)  # which of them was the largest, the kernel's buffers decide
         assert code(answer(refused[0])) == (503, "busy")
 
 
-def test_client_that_left_is_not_worked_for():
+def test_client_that_left_is_not_worked_for(until):
     with running(request_threads=1) as (loop, app, connect):
         connect(post(b"/wait"))
-        wait_until(lambda: app.seen)
+        assert until(lambda: app.seen)
         left = [connect(post(b"/left")) for _ in range(5)]
-        wait_until(lambda: loop.running == 6)
+        assert until(lambda: loop.running == 6)
         for sock in left:
             sock.close()
-        wait_until(lambda: gone(loop) == 5)
+        assert until(lambda: gone(loop) == 5)
         app.go.set()
-        wait_until(lambda: loop.running == 0)
+        assert until(lambda: loop.running == 0)
         assert app.seen == ["/wait"]
 
 
-def test_nothing_is_left_of_clients_that_are_gone(front):
+def test_nothing_is_left_of_clients_that_are_gone(front, until):
     loop, _, connect = front
     for data in (GET, post(b"/", bytes(100_000)), b"GET / HT", b"", b"\r\n\r\n", post(b"/breaks")) * 10:
         connect(data).close()
     last = connect(GET)
     assert answer(last)[0] == 200  # and so all before it were let in
     last.close()
-    wait_until(lambda: (len(loop.clients.all), loop.running, loop.clients.held) == (0, 0, 0))
+    assert until(lambda: (len(loop.clients.all), loop.running, loop.clients.held) == (0, 0, 0))
     assert len(loop.selector.get_map()) == 2
 
 
-def test_slow_reader_gets_all_of_it_when_it_reads(front):
+def test_slow_reader_gets_all_of_it_when_it_reads(front, until):
     sock = front[2](b"GET /large HTTP/1.1\r\n\r\n" + GET)
     time.sleep(0.3)
-    wait_until(lambda: front[0].running == 0)
+    assert until(lambda: front[0].running == 0)
     assert (len(answer(sock)[1]), answer(sock)[1]) == (8 << 20, b"GET")
 
 
-def test_reader_that_does_not_read_is_closed(front):
+def test_reader_that_does_not_read_is_closed(front, until):
     front[2](b"GET /large HTTP/1.1\r\n\r\n")
-    wait_until(lambda: front[0].clients.held > 1 << 20)
-    wait_until(lambda: not front[0].clients.all)
+    assert until(lambda: front[0].clients.held > 1 << 20)
+    assert until(lambda: not front[0].clients.all)
     assert front[0].clients.held == 0
 
 
@@ -352,7 +345,7 @@ def test_pieces_come_before_the_last_is_made(front):
     assert len(app.seen) <= 1 + 20
 
 
-def test_who_reads_no_pieces_is_left_and_the_thread_is_free():
+def test_who_reads_no_pieces_is_left_and_the_thread_is_free(until):
     with running(request_threads=1) as (loop, app, connect):
         sock = asked_for_pieces(connect, "?large")
         answer = http.client.HTTPResponse(other := connect(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
@@ -360,19 +353,19 @@ def test_who_reads_no_pieces_is_left_and_the_thread_is_free():
         assert answer.read() == b"GET"
         assert app.seen[-2] < 39  # it was not made to its end
         other.close()
-        wait_until(lambda: (len(loop.clients.all), loop.clients.held) == (0, 0))
+        assert until(lambda: (len(loop.clients.all), loop.clients.held) == (0, 0))
         sock.close()
 
 
-def test_who_closes_in_the_middle_ends_the_answer(front):
+def test_who_closes_in_the_middle_ends_the_answer(front, until):
     loop, app, connect = front
     sock = asked_for_pieces(connect, "?halves")
     sock.recv(100)
-    wait_until(lambda: len(app.seen) == 1 + 20)
+    assert until(lambda: len(app.seen) == 1 + 20)
     sock.close()
-    wait_until(lambda: gone(loop))
+    assert until(lambda: gone(loop))
     app.go.set()
-    wait_until(lambda: not loop.running)
+    assert until(lambda: not loop.running)
     assert len(app.seen) < 1 + 39
 
 

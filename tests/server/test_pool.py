@@ -1,7 +1,6 @@
 """The queue between requests and a model: bounded, in order, and no job's failure is another's."""
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -64,13 +63,6 @@ def clients(gate):
         gate.open.set()
 
 
-def wait_until(true, limit_s=60):
-    until = time.monotonic() + limit_s
-    while not true() and time.monotonic() < until:
-        time.sleep(0.005)
-    assert true()
-
-
 def test_row_is_the_pictures_own(pool):
     assert pool(first_values).row(pixels(7), timeout_s=60).tolist() == [7.0]
 
@@ -83,13 +75,13 @@ def test_200_at_once_each_get_their_own_row(pool, device):
     assert [row.tolist() for row in rows] == [[float(n)] for n in range(200)]
 
 
-def test_full_queue_is_busy_at_once(pool, gate, clients):
+def test_full_queue_is_busy_at_once(pool, gate, clients, until):
     one = pool(gate.run, queue=2, engine_threads=1)
     clients.submit(one.row, pixels(0), timeout_s=60)
     assert gate.entered.wait(60)
     for n in (1, 2):
         clients.submit(one.row, pixels(n), timeout_s=60)
-    wait_until(one._queue.full)
+    assert until(one._queue.full)
     with pytest.raises(Busy, match="^2 pictures are waiting already; send it again in a second$"):
         one.row(pixels(3), timeout_s=60)
 
@@ -147,13 +139,13 @@ def test_engine_that_gives_too_few_rows_is_an_error_and_nobody_waits(pool, devic
         one.row(pixels(1), timeout_s=60)
 
 
-def test_gpu_runs_what_waits_as_one_batch(pool, gate, clients):
+def test_gpu_runs_what_waits_as_one_batch(pool, gate, clients, until):
     one = pool(gate.run, "gpu", max_wait_ms=0)
     jobs = [clients.submit(one.row, pixels(0), timeout_s=60)]
     assert gate.entered.wait(60)
     for n in range(1, 6):
         jobs.append(clients.submit(one.row, pixels(n), timeout_s=60))
-        wait_until(lambda n=n: one._queue.qsize() == n)
+        assert until(lambda n=n: one._queue.qsize() == n)
     gate.open.set()
     assert [job.result(60).tolist() for job in jobs] == [[float(n)] for n in range(6)]
     assert gate.batches == [[0], [1, 2, 3, 4, 5]]
@@ -185,18 +177,18 @@ def test_cpu_runs_pictures_one_by_one(pool, gate, clients):
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_cpu_has_as_many_threads_as_it_is_told(pool, gate, clients, count):
+def test_cpu_has_as_many_threads_as_it_is_told(pool, gate, clients, count, until):
     one = pool(gate.run, engine_threads=count)
     for n in range(5):
         clients.submit(one.row, pixels(n), timeout_s=60)
-    wait_until(lambda: len(gate.batches) == count and one._queue.qsize() == 5 - count)
+    assert until(lambda: len(gate.batches) == count and one._queue.qsize() == 5 - count)
 
 
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
-def test_close_finishes_what_is_queued(gate, clients, device):
+def test_close_finishes_what_is_queued(gate, clients, device, until):
     one = Pool(Engine(name="test", device=device, run=gate.run), read(engine_threads=1))
     jobs = [clients.submit(one.row, pixels(n), timeout_s=60) for n in range(5)]
-    wait_until(lambda: gate.batches and sum(map(len, gate.batches)) + one._queue.qsize() >= 5)
+    assert until(lambda: gate.batches and sum(map(len, gate.batches)) + one._queue.qsize() >= 5)
     closing = clients.submit(one.close)
     gate.open.set()
     assert closing.result(60) is None
@@ -220,10 +212,10 @@ def test_rows_of_several_pictures_come_in_order(pool, device, queue):
     assert [row.tolist() for row in rows] == [[float(n)] for n in range(64)]
 
 
-def test_several_pictures_run_at_once_and_leave_room_for_others(pool, gate, clients):
+def test_several_pictures_run_at_once_and_leave_room_for_others(pool, gate, clients, until):
     one = pool(gate.run, engine_threads=2, queue=64)
     jobs = clients.submit(one.rows, [pixels(n) for n in range(20)], timeout_s=60)
-    wait_until(lambda: len(gate.batches) == 2 and one._queue.qsize() == 2)
+    assert until(lambda: len(gate.batches) == 2 and one._queue.qsize() == 2)
     gate.open.set()
     assert [row.tolist() for row in jobs.result(60)] == [[float(n)] for n in range(20)]
 
@@ -242,12 +234,12 @@ def test_error_in_one_picture_drops_the_others_from_the_queue(pool, gate, client
     assert (one.row(pixels(3), timeout_s=60).tolist(), gate.batches) == ([3.0], [[0], [3]])
 
 
-def test_client_that_is_gone_takes_all_its_pictures_along(pool, gate, clients):
+def test_client_that_is_gone_takes_all_its_pictures_along(pool, gate, clients, until):
     gone, one = Gone(), pool(gate.run, engine_threads=1)
     clients.submit(one.row, pixels(0), timeout_s=60)
     assert gate.entered.wait(60)
     job = clients.submit(one.rows, [pixels(1), pixels(2)], timeout_s=60, gone=gone)
-    wait_until(lambda: one._queue.qsize() == 2)
+    assert until(lambda: one._queue.qsize() == 2)
     gone.set()
     assert isinstance(job.exception(60), Expired)
     gate.open.set()

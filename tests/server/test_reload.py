@@ -5,7 +5,6 @@ import queue
 import shutil
 import signal
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -16,13 +15,6 @@ from server.errors import VersionRefused
 from server.versions import Watch, reload
 
 JPEG = {"Content-Type": "image/jpeg"}
-
-
-def until(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.02)
-    return condition()
 
 
 @pytest.fixture
@@ -130,7 +122,7 @@ def test_request_that_holds_the_old_version_finishes_on_it(models, link, second,
     assert old.pool.row(old.model.prepare(jpeg), timeout_s=60).shape == (3,)
 
 
-def test_old_threads_end_when_nobody_holds_them(models, link, second, move):
+def test_old_threads_end_when_nobody_holds_them(models, link, second, move, until):
     before = set(models.get("tiny").pool._threads)
     move(link, second)
     reload(models, "tiny")
@@ -139,7 +131,7 @@ def test_old_threads_end_when_nobody_holds_them(models, link, second, move):
     assert models.alive()
 
 
-def test_refused_version_leaves_no_threads(models, link, multi, move):
+def test_refused_version_leaves_no_threads(models, link, multi, move, until):
     before = engine_threads()
     move(link, multi)
     with pytest.raises(VersionRefused):
@@ -245,14 +237,14 @@ def now_serves(server, path):
     return version(server)["models"][0]["id"][:8] == path.name[-8:]
 
 
-def test_sighup_loads_the_new_version(start, link, second, move):
+def test_sighup_loads_the_new_version(start, link, second, move, until):
     with start(link, unready_ms=0) as server:
         move(link, second)
         server.process.send_signal(signal.SIGHUP)
         assert until(lambda: now_serves(server, second))
 
 
-def test_sighup_with_a_broken_version_leaves_the_old_one(start, link, tiny, broken, jpeg, move):
+def test_sighup_with_a_broken_version_leaves_the_old_one(start, link, tiny, broken, jpeg, move, until):
     with start(link, unready_ms=0) as server:
         move(link, broken)
         server.process.send_signal(signal.SIGHUP)
@@ -261,7 +253,7 @@ def test_sighup_with_a_broken_version_leaves_the_old_one(start, link, tiny, brok
         assert requests.post(server.url + "/classify", data=jpeg, headers=JPEG, timeout=60).ok
 
 
-def test_watch_needs_no_signal(start, link, second, move):
+def test_watch_needs_no_signal(start, link, second, move, until):
     with start(link, unready_ms=0, watch_s=0.1) as server:
         move(link, second)
         assert until(lambda: now_serves(server, second))
