@@ -11,6 +11,7 @@ import threading
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +22,19 @@ ROOT = Path(__file__).parents[1]
 RGB = ("red", "green", "blue")
 
 
-@pytest.fixture(scope="session")
-def xml_network():
-    """xml_network.py beside this file: tests find nothing by import."""
-    spec = importlib.util.spec_from_file_location("xml_network", Path(__file__).with_name("xml_network.py"))
+@cache
+def _beside(name):
+    """A module beside this file: tests find nothing by import."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     module = importlib.util.module_from_spec(spec)
-    sys.modules["xml_network"] = module  # where dataclasses look for it
+    sys.modules[name] = module  # where dataclasses look for it
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def xml_network():
+    return _beside("xml_network")
 
 
 # ---- pictures ------------------------------------------------------------------------------
@@ -96,39 +102,10 @@ def data_dir():
 # ---- bundles -------------------------------------------------------------------------------
 
 
-def _onnx(activation="Softmax", labels=3, side=8):
-    """Mean red, green and blue, each a score of its own: (n, side, side, 3) -> (n, labels), canonical."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    from bundle import canonical
-
-    nodes = [
-        helper.make_node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", ["floats", "axes"], ["means"], keepdims=0),
-        helper.make_node("MatMul", ["means", "kernel"], ["product"]),
-        helper.make_node("Add", ["product", "bias"], ["logits"]),
-        helper.make_node(activation, ["logits"], ["scores"]),
-    ]
-    weights = {
-        "axes": np.array([1, 2], np.int64),
-        "kernel": (np.eye(3, labels) / 50).astype(np.float32),
-        "bias": np.full(labels, -2.5, np.float32),
-    }
-    graph = helper.make_graph(
-        nodes,
-        "tiny",
-        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", side, side, 3])],
-        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", labels])],
-        [numpy_helper.from_array(value, name) for name, value in weights.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    return canonical.onnx_bytes(model, "scores", labels)
-
-
 @pytest.fixture(scope="session")
 def onnx():
     """(activation, labels, side) -> model.onnx."""
-    return _onnx
+    return _beside("tiny_models").onnx
 
 
 @pytest.fixture(scope="session")
@@ -179,7 +156,7 @@ def parts(spec):
         training=None,
         metrics={"accuracy": 0.9},
         tolerance=1e-4,
-        models={"model.onnx": _onnx()},
+        models={"model.onnx": _beside("tiny_models").onnx()},
         pictures={"0.png": _photo(form="PNG")},
     )
 
@@ -188,7 +165,11 @@ def parts(spec):
 def multi_parts(parts):
     """As `parts`, but a picture may have several labels."""
     return replace(
-        parts, name="multi", scores="sigmoid", thresholds=(0.5, 0.5, 0.5), models={"model.onnx": _onnx("Sigmoid")}
+        parts,
+        name="multi",
+        scores="sigmoid",
+        thresholds=(0.5, 0.5, 0.5),
+        models={"model.onnx": _beside("tiny_models").onnx("Sigmoid")},
     )
 
 
@@ -222,91 +203,6 @@ BOXES = b"""<grammar xmlns="http://relaxng.org/ns/structure/1.0" xmlns:i="urn:im
 """
 
 
-def _xml_onnx(names, *, side=8, work=0, end=1.0):
-    """encoder.onnx and step.onnx without a network: every token has a logit that hangs on the mean colour and stays the same,
-    and that of the end of an element grows by `end` a token. `work` is the side of a matrix that is multiplied each step."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    count = len(names)
-    kernel = np.random.default_rng(7).normal(0, 0.01, (3, count)).astype(np.float32)
-    for at, name in enumerate(names):
-        if name in RGB:
-            kernel[:, at] = 0.02 * (np.arange(3) == RGB.index(name))
-        elif name == "<box>":
-            kernel[:, at] = 0.005
-        elif name == "</>":
-            kernel[:, at] = 0
-    grows = np.array([end * (name == "</>") for name in names], np.float32)
-
-    def made(nodes, weights, inputs, outputs):
-        graph = helper.make_graph(
-            [helper.make_node(op, read, [written], **more) for op, read, written, more in nodes],
-            "tiny",
-            [helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in inputs],
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs],
-            [numpy_helper.from_array(np.asarray(value), name) for name, value in weights.items()],
-        )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-        return model.SerializeToString(deterministic=True)
-
-    memory = [("memory_keys", [1, "k", 1, count, 1]), ("memory_values", [1, "k", 1, 1, count])]
-    encoder = made(
-        [
-            ("Cast", ["pixels"], "floats", {"to": TensorProto.FLOAT}),
-            ("ReduceMean", ["floats", "axes"], "means", {"keepdims": 0}),
-            ("MatMul", ["means", "kernel"], "logits", {}),
-            ("Reshape", ["logits", "wide"], "memory_keys", {}),
-            ("Reshape", ["logits", "flat"], "memory_values", {}),
-        ],
-        {
-            "axes": np.array([1, 2]),
-            "kernel": kernel,
-            "wide": np.array([1, -1, 1, count, 1]),
-            "flat": np.array([1, -1, 1, 1, count]),
-        },
-        [("pixels", TensorProto.UINT8, ["k", side, side, 3])],
-        memory,
-    )
-    cache = [("cache_keys", [1, "n", 1, "t", count]), ("cache_values", [1, "n", 1, "t", count])]
-    step = made(
-        [
-            ("Shape", ["cache_keys"], "length", {"start": 3, "end": 4}),
-            ("Cast", ["token"], "float", {"to": TensorProto.FLOAT}),
-            ("ReduceMax", ["float"], "top", {"keepdims": 0}),
-            ("Add", ["heavy", "top"], "warm", {}),
-            ("Cast", ["length"], "steps", {"to": TensorProto.FLOAT}),
-            ("Mul", ["steps", "grows"], "late", {}),
-            ("Reshape", ["memory_values", "rows"], "seen", {}),
-            ("MatMul", ["warm", "heavy"], "product", {}),
-            ("ReduceMax", ["product"], "most", {"keepdims": 0}),
-            ("Mul", ["most", "zero"], "nothing", {}),
-            ("Mul", ["float", "zero"], "zeros", {}),
-            ("Unsqueeze", ["zeros", "one"], "column", {}),
-            ("Sum", ["seen", "late", "nothing", "column"], "logits", {}),
-            ("Reshape", ["logits", "item"], "new", {}),
-            ("Concat", ["cache_keys", "new"], "new_cache_keys", {"axis": 3}),
-            ("Concat", ["cache_values", "new"], "new_cache_values", {"axis": 3}),
-        ],
-        {
-            "grows": grows,
-            "rows": np.array([-1, count]),
-            "heavy": np.zeros((max(work, 1), max(work, 1)), np.float32),
-            "zero": np.float32(0),
-            "one": np.array([1]),
-            "item": np.array([1, -1, 1, 1, count]),
-        },
-        [
-            ("token", TensorProto.INT64, ["n"]),
-            *((name, TensorProto.FLOAT, shape) for name, shape in [*cache, *memory]),
-        ],
-        [
-            ("logits", ["n", count]),
-            *((f"new_{name}", [1, "n", 1, "u", count]) for name, _ in cache),
-        ],
-    )
-    return {"encoder.onnx": encoder, "step.onnx": step}
-
-
 def _xml_parts(spec, name, schema, **more):
     from bundle.manifest import Sure
     from bundle.write import XmlParts
@@ -322,7 +218,7 @@ def _xml_parts(spec, name, schema, **more):
         sure=Sure(score=0.6, least=0.4, iou=None, wrong=0.0, interval=(0.0, 0.01), pictures=300),
         training=None,
         metrics={"exact": 1.0},
-        models=_xml_onnx(Codec(language.parse(schema, "schema.rng")).names, **more),
+        models=_beside("tiny_models").xml_onnx(Codec(language.parse(schema, "schema.rng")).names, **more),
         pictures={"0.png": _photo(form="PNG")},
     )
 
@@ -423,7 +319,7 @@ def _app(*paths, **knobs):
 
     models, loaded, failures = Models(read(bundle=paths, **knobs)), threading.Event(), []
     models.start(lambda error: (failures.append(error), loaded.set()), lambda _: loaded.set())
-    assert loaded.wait(30)
+    assert loaded.wait(60)
     assert not failures
     yield create_app(models.config, models)
     pools = [models.get(model.manifest.name).pool for model in models.all()]
@@ -457,7 +353,7 @@ class Server:
     process: subprocess.Popen
     log: Path
 
-    def end(self, timeout_s=20):
+    def end(self, timeout_s=60):
         """Its exit status after a SIGTERM to it, and to nothing else."""
         if self.process.poll() is None:
             self.process.terminate()
@@ -465,20 +361,25 @@ class Server:
 
 
 def _free_port():
+    """It rests for a minute, as ports do whose connections have ended: the kernel gives it to nobody who does not ask for it."""
     with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(("127.0.0.1", 0))
+        sock.listen()
+        with socket.create_connection(sock.getsockname()):
+            sock.accept()[0].close()  # before the other end of it does
         return sock.getsockname()[1]
 
 
 def _wait_ready(server):
     import requests
 
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while time.monotonic() < until and server.process.poll() is None:
         try:
-            if requests.get(server.url + "/readyz", timeout=5).ok:
+            if requests.get(server.url + "/readyz", timeout=60).ok:
                 return
-        except requests.ConnectionError:
+        except requests.RequestException:
             pass
         time.sleep(0.05)
     pytest.fail(f"the server did not get ready: {server.log.read_text()}")
@@ -501,7 +402,7 @@ def _process(folder, *paths, **knobs):
     finally:
         if process.poll() is None:
             process.kill()  # its worker notices within a second, and ends too
-            process.wait(5)
+            process.wait(60)
 
 
 @pytest.fixture(scope="session")
@@ -522,7 +423,7 @@ def served(start, tiny):
 def imago():
     """(*words, **options of subprocess.run) -> the finished command `imago`."""
 
-    def run(*words, timeout=60, **options):
+    def run(*words, timeout=600, **options):
         command = [sys.executable, "-m", "imago", *map(str, words)]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, **options)
 
@@ -535,66 +436,11 @@ def knock():
 
     def run(url, data):
         host, _, port = url.removeprefix("http://").partition(":")
-        with socket.create_connection((host, int(port)), timeout=10) as client:
+        with socket.create_connection((host, int(port)), timeout=60) as client:
             client.sendall(data)
             return client.recv(4096)
 
     return run
-
-
-# ---- browsers ------------------------------------------------------------------------------
-
-QUIET = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """Debian's, driven by Playwright; not longer than a module, since its loop lets no other run in this thread."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not path:
-        pytest.skip("no chromium here; as root: make browser")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=QUIET)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def opened(chromium):
-    """(url, **options of a browser's context) -> the page there. At the end it must have asked no other host, opened no alert, and
-    broken neither its Content-Security-Policy nor its script."""
-    pages, strangers, wrongs = [], [], []
-
-    def seen(url, own):
-        if not url.startswith((own, "blob:", "data:", "about:")):
-            strangers.append(url)
-
-    def run(url, **options):
-        page = chromium.new_context(**options).new_page()
-        page.set_default_timeout(10_000)
-        page.strangers, page.wrongs, page.alerts = strangers, wrongs, []
-        own = url if url.startswith("http") else "http://127.0.0.1"
-        page.on("request", lambda request: seen(request.url, "/".join(own.split("/")[:3])))
-        page.on("console", lambda told: wrongs.append(told.text) if "Content Security" in told.text else None)
-        page.on("pageerror", lambda error: wrongs.append(str(error)))
-        page.on("dialog", lambda dialog: (page.alerts.append(dialog.message), dialog.dismiss()))
-        page.goto(url)
-        pages.append(page)
-        return page
-
-    yield run
-    alerts = [alert for page in pages for alert in page.alerts]
-    for page in pages:
-        page.context.close()
-    assert strangers == wrongs == alerts == []
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def train(imago):
     def run(folder: Path, out: Path, cache: Path, *more: str) -> dict:
         done = imago(
             "train", "classifier", folder, "--name", "drawn", "--out", out, "--alpha", 0.25, "--size", 64,
-            "--weights", "none", "--epochs", 3, "--batch-size", 8, "--cache", cache, "--json", *more, timeout=300,
+            "--weights", "none", "--epochs", 3, "--batch-size", 8, "--cache", cache, "--json", *more, timeout=600,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
@@ -123,7 +123,7 @@ def test_predict_the_server_and_keras_agree(drawn, opened, imago, start):
 
 def _post(url: str, path: Path) -> list:
     with path.open("rb") as file:
-        return requests.post(f"{url}/classify?top=4", files={"image": file}, timeout=30).json()["predictions"]
+        return requests.post(f"{url}/classify?top=4", files={"image": file}, timeout=60).json()["predictions"]
 
 
 def test_a_bundle_from_here_is_refused_when_a_byte_is_changed(trained, tmp_path):

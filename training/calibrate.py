@@ -33,7 +33,7 @@ class Calibration:
 
 def calibration(logits: np.ndarray, truth: np.ndarray, scores: Scores) -> Calibration:
     """What the temperature does for logits (n, k) of validation photos and their truth."""
-    found = temperature(logits, truth, scores)
+    found = temperature(logits, truth)
     goal = _goal(logits, truth)
     before, after = (losses.probabilities(logits / by, scores) for by in (1.0, found))
     return Calibration(
@@ -46,7 +46,7 @@ def calibration(logits: np.ndarray, truth: np.ndarray, scores: Scores) -> Calibr
     )
 
 
-def temperature(logits: np.ndarray, truth: np.ndarray, scores: Scores) -> float:
+def temperature(logits: np.ndarray, truth: np.ndarray) -> float:
     """What logits (n, k) are divided by. Never makes their loss larger: it lies between 1 and the one of least loss.
 
     Cross entropy has one valley in 1 / temperature, and so has the distance from 1 that is added to it.

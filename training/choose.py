@@ -33,7 +33,7 @@ def _candidate(kind: HeadKind, bank: Bank, run: Run) -> Candidate:
     head = heads.fit(kind, bank, run)
     logits, truth = heads.logits(head, bank.validation), bank.validation_truth
     # What is served is compared: a head that is only too sure of itself, or too shy, is no worse for it.
-    by = calibrate.temperature(logits, truth, bank.scores) if run.calibrate else 1.0
+    by = calibrate.temperature(logits, truth) if run.calibrate else 1.0
     goal = losses.goal(truth, losses.weighing(bank.truth, bank.labels, run))
     rows = heads.rows(logits / by, bank.scores)
     right = metrics.accuracy(rows, truth) if bank.scores == "softmax" else metrics.mean_ap(rows, truth)

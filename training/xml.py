@@ -65,7 +65,7 @@ def main(run: XmlRun, progress: Progress) -> Report:
     for sentence in (*(f"{path} is left out: {reason}" for path, reason in pairs.skipped), *pairs.notes):
         progress.note(sentence)
     with progress.stage("cutting"):
-        cuts = _cuts(run, pairs, strips, progress)
+        cuts = _cuts(pairs, strips, progress)
 
     # ---- the network, and what it learns -------------------------------------------------------
     with progress.stage("starting Keras"):
@@ -176,7 +176,7 @@ def _caches(run: XmlRun) -> tuple[caches.Cache, caches.Cache, list[caches.Cache]
     return full, large, strips
 
 
-def _cuts(run: XmlRun, pairs: Pairs, strips: list[caches.Cache], progress: Progress) -> tuple[Cut, ...]:
+def _cuts(pairs: Pairs, strips: list[caches.Cache], progress: Progress) -> tuple[Cut, ...]:
     """Training pages that can be put together anew; none, with a note, where their pictures do not show what the schema says."""
     names = bands.repeated(pairs.codec.grammar)
     if not names or not strips:

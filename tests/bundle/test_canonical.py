@@ -146,7 +146,7 @@ def pictures(count):
 
 def test_keras_bytes_are_the_same_in_another_process_behind_other_layers(keras_model):
     command = [sys.executable, "-c", f"{DIGEST}\nprint(digest())"]
-    alone = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=120, check=True).stdout
+    alone = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=600, check=True).stdout
     here: dict[str, Any] = {}
     exec(DIGEST, here)
     assert here["digest"]() == alone.strip()
@@ -185,7 +185,7 @@ def test_onnx_has_the_same_bytes_on_tensorflow_and_on_jax():
     backend = keras_any.import_keras().backend.backend()
     other = {**os.environ, "KERAS_BACKEND": "jax" if backend == "tensorflow" else "tensorflow"}
     command = [sys.executable, "-c", f"{ONNX}\nprint(digest())"]
-    there = subprocess.run(command, cwd=ROOT, env=other, stdout=subprocess.PIPE, text=True, timeout=180, check=True)
+    there = subprocess.run(command, cwd=ROOT, env=other, stdout=subprocess.PIPE, text=True, timeout=600, check=True)
     assert here["digest"]() == there.stdout.strip()
 
 

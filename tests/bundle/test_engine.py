@@ -143,7 +143,7 @@ def test_a_keras_bundle_is_served_on_either_backend(keras_tiny, start, photo, mo
         said = requests.post(
             f"{server.url}/v1/models/keras:predict",
             json={"instances": [{"b64": base64.b64encode(photo()).decode()}]},
-            timeout=30,
+            timeout=60,
         )
     assert np.abs(np.array(said.json()["predictions"][0]) - wanted).max() < 1e-5
 
@@ -164,6 +164,6 @@ def test_nothing_of_a_run_is_kept_or_told_by_onnxruntime(onnx, tmp_path):
         key: value for key, value in os.environ.items() if key not in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
     }
     subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env=environment | {"HOME": str(home)}, check=True, timeout=60
+        [sys.executable, "-c", program], cwd=ROOT, env=environment | {"HOME": str(home)}, check=True, timeout=600
     )
     assert not list(home.rglob("*"))

@@ -1,10 +1,15 @@
-"""What reloads are tested with: a bundle's name that moves, its next version, the operator's key; and a server that loads."""
+"""What servers are tested with: their figures, what is waited for, a bundle's name that moves, the operator's key, a server that loads."""
 
+import shutil
 import threading
+import time
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 import pytest
+import requests
+from prometheus_client.parser import text_string_to_metric_families
 from werkzeug import test as client
 
 from bundle import golden, store
@@ -20,6 +25,42 @@ def boundary():
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(client, "stream_encode_multipart", partial(client.stream_encode_multipart, boundary="imago"))
         yield
+
+
+def _until(condition):
+    end = time.monotonic() + 60
+    while not (found := condition()) and time.monotonic() < end:
+        time.sleep(0.01)
+    return found  # it may be false again by now
+
+
+@pytest.fixture(scope="session")
+def until():
+    """(condition) -> whether it comes true; a minute is for machines that have much else to do."""
+    return _until
+
+
+@pytest.fixture(scope="session")
+def workers():
+    """(server) -> the ids of its processes."""
+
+    def run(server):
+        pid = server.process.pid
+        return {int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def figure():
+    """(url, name, **labels) -> the sum of what /metrics has under these."""
+
+    def run(url, name, /, **labels):
+        families = text_string_to_metric_families(requests.get(f"{url}/metrics", timeout=60).text)
+        found = [one for family in families for one in family.samples if one.name == name]
+        return sum(one.value for one in found if labels.items() <= one.labels.items())
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +129,64 @@ def gate(monkeypatch):
 
     def held(*given):
         found.reached.set()
-        assert found.opened.wait(20)
+        assert found.opened.wait(60)
         return replay(*given)
 
     monkeypatch.setattr("bundle.golden.replay", held)
     yield found
     found.opened.set()
+
+
+# ---- browsers ------------------------------------------------------------------------------
+
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """Debian's, driven by Playwright; not longer than a module, since its loop lets no other run in this thread."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not path:
+        pytest.skip("no chromium here; as root: make browser")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=QUIET, timeout=120_000)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(chromium):
+    """(url, **options of a browser's context) -> the page there. At the end it must have asked no other host, opened no alert, and
+    broken neither its Content-Security-Policy nor its script."""
+    pages, strangers, wrongs = [], [], []
+
+    def seen(url, own):
+        if not url.startswith((own, "blob:", "data:", "about:")):
+            strangers.append(url)
+
+    def run(url, **options):
+        page = chromium.new_context(**options).new_page()
+        page.set_default_timeout(60_000)
+        page.strangers, page.wrongs, page.alerts = strangers, wrongs, []
+        own = url if url.startswith("http") else "http://127.0.0.1"
+        page.on("request", lambda request: seen(request.url, "/".join(own.split("/")[:3])))
+        page.on("console", lambda told: wrongs.append(told.text) if "Content Security" in told.text else None)
+        page.on("pageerror", lambda error: wrongs.append(str(error)))
+        page.on("dialog", lambda dialog: (page.alerts.append(dialog.message), dialog.dismiss()))
+        page.goto(url)
+        pages.append(page)
+        return page
+
+    yield run
+    alerts = [alert for page in pages for alert in page.alerts]
+    for page in pages:
+        page.context.close()
+    assert strangers == wrongs == alerts == []

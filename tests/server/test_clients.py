@@ -44,7 +44,7 @@ def kserve(served, photo, pixels, tmp_path_factory):
     (folder / "a.jpg").write_bytes(photo())
     (folder / "a.json").write_text(json.dumps(pixels[0].tolist()))
     command = [KSERVE, Path(__file__).with_name("kserve_client.py"), served, folder / "a.jpg", folder / "a.json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -77,7 +77,7 @@ def curl(tmp_path):
         (tmp_path / "body").write_bytes(b"".join(word for word in words if isinstance(word, bytes)))
         named = [f"@{tmp_path}/body" if isinstance(word, bytes) else word for word in words]
         command = ["curl", "--silent", "--show-error", "--write-out", "%{stderr}%{http_code}", *named]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
         return int(done.stderr), json.loads(done.stdout)
 
     return run
@@ -144,7 +144,7 @@ def test_triton_s_load_and_unload_without_a_key_are_sentences(curl, served, verb
 @pytest.mark.parametrize("coding", ["gzip", "gzip, deflate, br", "gzip;q=1.0, identity;q=0.5", "*"])
 @pytest.mark.parametrize("path", ["/v1/models/tiny", "/v2/models/tiny", "/openapi.json"])
 def test_answer_is_as_it_is_whatever_coding_is_accepted(served, path, coding):
-    answer = requests.get(served + path, headers={"Accept-Encoding": coding}, timeout=10)
+    answer = requests.get(served + path, headers={"Accept-Encoding": coding}, timeout=60)
     assert "Content-Encoding" not in answer.headers
     assert len(answer.content) == int(answer.headers["Content-Length"])
 
@@ -152,7 +152,7 @@ def test_answer_is_as_it_is_whatever_coding_is_accepted(served, path, coding):
 @pytest.mark.parametrize("path", ["/v1/models/tiny:predict", "/v2/models/tiny/infer", "/classify"])
 def test_compressed_request_is_415(served, path):
     headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
-    answer = requests.post(served + path, data=gzip.compress(b"{}"), headers=headers, timeout=10)
+    answer = requests.post(served + path, data=gzip.compress(b"{}"), headers=headers, timeout=60)
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported-content-type")
 
 

@@ -128,7 +128,7 @@ def test_preflight_needs_no_key(serving, tiny, tmp_path):
 
 def test_real_server_refuses_a_form_of_null(served, jpeg):
     answer = requests.post(
-        served + "/classify", files={"image": ("a.jpg", jpeg)}, headers={"Origin": "null"}, timeout=10
+        served + "/classify", files={"image": ("a.jpg", jpeg)}, headers={"Origin": "null"}, timeout=60
     )
     assert (answer.status_code, answer.json()["code"]) == (403, "cross-origin")
 

@@ -48,7 +48,7 @@ class Page(BaseHTTPRequestHandler):
         self.give(status, b"", Location=to)
 
     def drip(self, data, pause_s):
-        for _ in range(1000):
+        for _ in range(1200):
             if self.server.ended.wait(pause_s):
                 return
             self.wfile.write(data)
@@ -82,7 +82,7 @@ PAGES = {
     "endless": Page.endless,
     "slow_body": Page.slow_body,
     "slow_head": Page.slow_head,
-    "silent": lambda page: page.server.ended.wait(10),
+    "silent": lambda page: page.server.ended.wait(60),
     "loop": lambda page: page.redirect("/loop"),
     "twice": lambda page: page.redirect("/once", 307),
     "once": lambda page: page.redirect("/picture", 301),
@@ -124,7 +124,7 @@ def resolver(*answers):
     return resolve
 
 
-def fetcher(*entries, resolve=fetch.addresses, deadline_s=5.0, max_bytes=MB):
+def fetcher(*entries, resolve=fetch.addresses, deadline_s=60.0, max_bytes=MB):
     return Fetcher(listed=entries, max_bytes=max_bytes, resolve=resolve, deadline_s=deadline_s)
 
 
@@ -170,13 +170,13 @@ def test_slow_server_is_left_at_the_deadline(here, page):
     start = time.monotonic()
     with pytest.raises(FetchTooSlow, match=r"within 0\.5 s"):
         here(page, deadline_s=0.5)
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 30  # each of them goes on for a minute
 
 
 def test_slow_resolver_is_left_at_the_deadline(listener):
     entry = Entry("http", "slow.test", listener.server_port, private=True)
     with pytest.raises(FetchTooSlow):
-        fetcher(entry, resolve=lambda *_: listener.ended.wait(10), deadline_s=0.3).get(
+        fetcher(entry, resolve=lambda *_: listener.ended.wait(60), deadline_s=0.3).get(
             f"http://slow.test:{entry.port}/"
         )
 
@@ -535,7 +535,7 @@ def test_half_of_the_threads_stay_free_of_others_servers(serving, tiny, listener
             time.sleep(0.01)
         assert outcome(app.test_client().post("/classify", json={"url": url + "/picture"})) == (503, "busy")
         listener.ended.set()
-        first.join(10)
+        first.join(60)
 
 
 @pytest.mark.parametrize(

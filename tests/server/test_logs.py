@@ -19,8 +19,8 @@ def logged(start, tiny, jpeg, knock):
     with start(tiny, unready_ms=0) as server:
         url = server.url
         headers = {"Content-Type": "image/jpeg", "X-Request-ID": "good", "traceparent": PARENT}
-        requests.post(url + "/models/tiny/classify?secret=1", data=jpeg, headers=headers, timeout=10)
-        requests.post(url + "/classify", data=b"none", headers={**headers, "X-Request-ID": "bad"}, timeout=10)
+        requests.post(url + "/models/tiny/classify?secret=1", data=jpeg, headers=headers, timeout=60)
+        requests.post(url + "/classify", data=b"none", headers={**headers, "X-Request-ID": "bad"}, timeout=60)
         for path in (
             "/healthz",
             "/readyz",
@@ -28,7 +28,7 @@ def logged(start, tiny, jpeg, knock):
             "/a%7B%22event%22:%22forged%22%7D%E2%80%A8",
             "/" + "b" * 900,
         ):
-            requests.get(url + path, headers={"X-Request-ID": f"of-{path[1:3]}".replace("%", "-")}, timeout=10)
+            requests.get(url + path, headers={"X-Request-ID": f"of-{path[1:3]}".replace("%", "-")}, timeout=60)
         knock(url, b"GET /\x1b[31m HTTP/1.1\r\nX-Request-ID: loop\r\nContent-Length: a\r\n\r\n")
         knock(url, b"POST /classify HTTP/1.1\r\nHost: x\r\nX-Request-ID: huge\r\nContent-Length: 999999999\r\n\r\n")
     return server.log.read_text()

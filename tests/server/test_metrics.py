@@ -153,11 +153,11 @@ def test_who_was_turned_away_is_counted_by_reason(serving, tiny, jpeg):
 
 
 def scraped(url):
-    return samples(requests.get(url + "/metrics", timeout=10).text)
+    return samples(requests.get(url + "/metrics", timeout=60).text)
 
 
 def test_slow_request_and_no_http_are_counted_by_the_loop(start, tiny, knock):
-    with start(tiny, read_ms=100, unready_ms=0) as server:
+    with start(tiny, read_ms=2000, unready_ms=0) as server:
         assert knock(server.url, b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc").startswith(
             b"HTTP/1.1 408"
         )
@@ -172,10 +172,10 @@ def test_connections_are_counted_and_one_too_many_is_shed(start, tiny, knock):
     version = b"GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     with start(tiny, connections=1, unready_ms=0) as server, requests.Session() as session:
         for _ in range(100):  # until the server has noticed that the one who asked for /readyz has left
-            session.get(server.url + "/version", timeout=10)  # which stays open
+            session.get(server.url + "/version", timeout=60)  # which stays open
             if knock(server.url, version).startswith(b"HTTP/1.1 503"):
                 break
-        found = samples(session.get(server.url + "/metrics", timeout=10).text)
+        found = samples(session.get(server.url + "/metrics", timeout=60).text)
     assert value(found, "imago_shed_total", reason="loop") >= 1
     assert value(found, "imago_connections") in (1, 2)  # the refused one may linger for a moment
 
@@ -184,12 +184,21 @@ def test_connections_are_counted_and_one_too_many_is_shed(start, tiny, knock):
 
 
 @pytest.fixture
-def stuck():
+def began():
+    """When the engine of `stuck` began each of its batches."""
+    return []
+
+
+@pytest.fixture
+def stuck(began):
     """A pool whose engine does not come back before the test ends, with a deadline of 10 ms."""
     end = threading.Event()
-    one = Pool(
-        Engine(name="test", device="cpu", run=lambda batch: end.wait(20) and batch[:, 0, 0, :1]), read(deadline_ms=10)
-    )
+
+    def run(batch):
+        began.append(time.monotonic())
+        return end.wait(60) and batch[:, 0, 0, :1]
+
+    one = Pool(Engine(name="test", device="cpu", run=run), read(deadline_ms=10))
     yield one
     end.set()
     one.close()
@@ -200,17 +209,17 @@ def test_stuck_batch_is_not_alive(stuck, red):
     with pytest.raises(Expired):
         stuck.row(red, timeout_s=0.01)
     assert stuck.alive()  # a while longer than its deadline is no reason to be killed
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while stuck.alive():
         assert time.monotonic() < until
         time.sleep(0.02)
 
 
-def test_expired_while_running_is_time_of_the_queue_only_until_it_began(stuck, red):
-    record = stages.begin()
+def test_expired_while_running_is_time_of_the_queue_only_until_it_began(stuck, red, began):
+    record, start = stages.begin(), time.monotonic()
     with pytest.raises(Expired):
-        stuck.row(red, timeout_s=0.2)
-    assert record.queue[0] < 0.15
+        stuck.row(red, timeout_s=1)
+    assert record.queue[0] <= began[0] - start
     assert record.engine == []
 
 

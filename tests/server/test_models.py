@@ -19,7 +19,7 @@ def started(*paths):
     """Models whose loading has ended, and the error it ended with."""
     served, ended, errors = Models(read(bundle=paths)), threading.Event(), []
     served.start(lambda error: (errors.append(error), ended.set()), lambda _: ended.set())
-    assert ended.wait(20)
+    assert ended.wait(60)
     return served, errors
 
 
@@ -115,7 +115,7 @@ def test_drained_while_loading_stays_unready(tiny):
     served, ended = Models(read(bundle=(tiny,))), threading.Event()
     served.drain()
     served.start(lambda _: None, lambda _: ended.set())
-    assert ended.wait(20)
+    assert ended.wait(60)
     assert served.state() == "the server is going down"
     served.get(None).pool.close()
 

@@ -296,7 +296,7 @@ def test_no_javascript_shows_a_document(opened, both, jpeg, name, drawn):
 
 def test_form_that_names_a_model_that_is_not_served_is_refused(both, jpeg):
     answer = requests.post(
-        both, files={"image": jpeg}, data={"model": EVIL}, headers={"Accept": "text/html"}, timeout=10
+        both, files={"image": jpeg}, data={"model": EVIL}, headers={"Accept": "text/html"}, timeout=60
     )
     assert answer.status_code == 400
     assert "<img src=x" not in answer.text

@@ -11,19 +11,6 @@ import requests
 JPEG = {"Content-Type": "image/jpeg"}
 
 
-def until(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.05)
-    return condition()
-
-
-def workers(server):
-    pid = server.process.pid
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return {int(word) for word in file.read().split()}
-
-
 def gone(pid):
     try:
         os.kill(pid, 0)
@@ -34,30 +21,30 @@ def gone(pid):
 
 def post(server, jpeg, headers=None):
     """On a connection of its own, which any of the processes may take."""
-    return requests.post(server.url + "/classify", data=jpeg, headers=JPEG | (headers or {}), timeout=30)
+    return requests.post(server.url + "/classify", data=jpeg, headers=JPEG | (headers or {}), timeout=60)
 
 
 def ids(server, count=24):
     """Of what answered, asked all at once so that no process is left out."""
     with ThreadPoolExecutor(8) as clients:
-        found = clients.map(lambda _: requests.get(server.url + "/version", timeout=10).json(), range(count))
+        found = clients.map(lambda _: requests.get(server.url + "/version", timeout=60).json(), range(count))
     return {answer["models"][0]["id"][:8] for answer in found}
 
 
 @pytest.fixture
-def server(start, link, admin_file):
+def server(start, link, admin_file, until):
     """Two processes that both serve."""
     with start(link, processes=2, unready_ms=0, log="text", admin_keys=admin_file) as server:
         assert until(lambda: "serves too" in server.log.read_text() and "open http" in server.log.read_text())
         yield server
 
 
-def test_there_are_as_many_as_asked_for_and_one_greets(server):
+def test_there_are_as_many_as_asked_for_and_one_greets(server, workers):
     assert len(workers(server)) == 2
     assert server.log.read_text().count("in a browser") == 1
 
 
-def test_sighup_reaches_every_process(server, link, second, move):
+def test_sighup_reaches_every_process(server, link, second, move, until, workers):
     before = workers(server)
     move(link, second)
     server.process.send_signal(signal.SIGHUP)
@@ -65,15 +52,15 @@ def test_sighup_reaches_every_process(server, link, second, move):
     assert (ids(server), workers(server)) == ({second.name[-8:]}, before)
 
 
-def test_reload_by_http_reaches_every_process(server, link, second, move, admin):
+def test_reload_by_http_reaches_every_process(server, link, second, move, admin, until):
     move(link, second)
-    answer = requests.post(server.url + "/models/tiny/reload", headers=admin, timeout=20).json()
+    answer = requests.post(server.url + "/models/tiny/reload", headers=admin, timeout=60).json()
     assert (answer["changed"], answer["others_told"]) == (True, True)
     assert until(lambda: server.log.read_text().count(f"{second.name[-8:]} is served from now on") == 2)
     assert ids(server) == {second.name[-8:]}
 
 
-def test_broken_version_ends_no_process(server, link, tiny, tmp_path, move):
+def test_broken_version_ends_no_process(server, link, tiny, tmp_path, move, until, workers):
     before = workers(server)
     move(link, tmp_path)
     for _ in range(3):
@@ -82,7 +69,7 @@ def test_broken_version_ends_no_process(server, link, tiny, tmp_path, move):
     assert (ids(server), workers(server)) == ({tiny.name[-8:]}, before)
 
 
-def test_killed_process_is_replaced_while_the_other_serves(server, jpeg):
+def test_killed_process_is_replaced_while_the_other_serves(server, jpeg, until, workers):
     before = workers(server)
     os.kill(min(before), signal.SIGKILL)
     statuses = [post(server, jpeg).status_code for _ in range(30)]
@@ -92,14 +79,14 @@ def test_killed_process_is_replaced_while_the_other_serves(server, jpeg):
     assert len(workers(server) & before) == 1
 
 
-def test_replacement_that_cannot_load_takes_no_request(server, link, jpeg, tmp_path, move):
+def test_replacement_that_cannot_load_takes_no_request(server, link, jpeg, tmp_path, move, until, workers):
     move(link, tmp_path)
     os.kill(min(workers(server)), signal.SIGKILL)
     assert until(lambda: "cannot load, and tries again" in server.log.read_text())
     assert {post(server, jpeg).status_code for _ in range(30)} == {200}
 
 
-def test_sigterm_drains_all_and_leaves_nobody(server, jpeg):
+def test_sigterm_drains_all_and_leaves_nobody(server, jpeg, workers):
     pids = workers(server)
     with ThreadPoolExecutor(8) as clients:
         jobs = [clients.submit(post, server, jpeg) for _ in range(40)]

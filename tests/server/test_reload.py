@@ -5,7 +5,6 @@ import queue
 import shutil
 import signal
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -16,13 +15,6 @@ from server.errors import VersionRefused
 from server.versions import Watch, reload
 
 JPEG = {"Content-Type": "image/jpeg"}
-
-
-def until(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.02)
-    return condition()
 
 
 @pytest.fixture
@@ -127,10 +119,10 @@ def test_request_that_holds_the_old_version_finishes_on_it(models, link, second,
     move(link, second)
     reload(models, "tiny")
     gc.collect()
-    assert old.pool.row(old.model.prepare(jpeg), timeout_s=10).shape == (3,)
+    assert old.pool.row(old.model.prepare(jpeg), timeout_s=60).shape == (3,)
 
 
-def test_old_threads_end_when_nobody_holds_them(models, link, second, move):
+def test_old_threads_end_when_nobody_holds_them(models, link, second, move, until):
     before = set(models.get("tiny").pool._threads)
     move(link, second)
     reload(models, "tiny")
@@ -139,13 +131,13 @@ def test_old_threads_end_when_nobody_holds_them(models, link, second, move):
     assert models.alive()
 
 
-def test_refused_version_leaves_no_threads(models, link, multi, move):
+def test_refused_version_leaves_no_threads(models, link, multi, move, until):
     before = engine_threads()
     move(link, multi)
     with pytest.raises(VersionRefused):
         reload(models, "tiny")
     gc.collect()
-    assert until(lambda: engine_threads() == before)
+    assert until(lambda: engine_threads() <= before)  # those of other tests may end meanwhile
 
 
 # ---- the watch -----------------------------------------------------------------------------
@@ -238,30 +230,30 @@ def test_unknown_model_is_a_404_for_the_admin(serving, link, admin_file, admin):
 
 
 def version(server):
-    return requests.get(server.url + "/version", timeout=10).json()
+    return requests.get(server.url + "/version", timeout=60).json()
 
 
 def now_serves(server, path):
     return version(server)["models"][0]["id"][:8] == path.name[-8:]
 
 
-def test_sighup_loads_the_new_version(start, link, second, move):
+def test_sighup_loads_the_new_version(start, link, second, move, until):
     with start(link, unready_ms=0) as server:
         move(link, second)
         server.process.send_signal(signal.SIGHUP)
         assert until(lambda: now_serves(server, second))
 
 
-def test_sighup_with_a_broken_version_leaves_the_old_one(start, link, tiny, broken, jpeg, move):
+def test_sighup_with_a_broken_version_leaves_the_old_one(start, link, tiny, broken, jpeg, move, until):
     with start(link, unready_ms=0) as server:
         move(link, broken)
         server.process.send_signal(signal.SIGHUP)
         assert until(lambda: "last_reload" in version(server))
         assert now_serves(server, tiny)
-        assert requests.post(server.url + "/classify", data=jpeg, headers=JPEG, timeout=10).ok
+        assert requests.post(server.url + "/classify", data=jpeg, headers=JPEG, timeout=60).ok
 
 
-def test_watch_needs_no_signal(start, link, second, move):
+def test_watch_needs_no_signal(start, link, second, move, until):
     with start(link, unready_ms=0, watch_s=0.1) as server:
         move(link, second)
         assert until(lambda: now_serves(server, second))
@@ -287,7 +279,7 @@ def reloads_under_load(server, link, versions, jpeg, count, *, move, admin):
         statuses = []
         with requests.Session() as session:
             while not ended.is_set():
-                answer = session.post(server.url + "/classify", data=jpeg, headers=JPEG, timeout=30)
+                answer = session.post(server.url + "/classify", data=jpeg, headers=JPEG, timeout=60)
                 statuses.append(answer.status_code)
         return statuses
 
@@ -296,7 +288,7 @@ def reloads_under_load(server, link, versions, jpeg, count, *, move, admin):
         try:
             for n in range(count):
                 move(link, versions[n % len(versions)])
-                assert requests.post(server.url + "/models/tiny/reload", headers=admin, timeout=30).json()["changed"]
+                assert requests.post(server.url + "/models/tiny/reload", headers=admin, timeout=60).json()["changed"]
         finally:
             ended.set()
     return [status for job in jobs for status in job.result()]

@@ -1,7 +1,6 @@
 """Large pictures share the memory they are decoded in, in the order they came; small ones never wait for them."""
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -11,13 +10,6 @@ from server.pool import Gone
 from server.room import SMALL, Room
 
 LARGE = SMALL + 1
-
-
-def until(condition, seconds=10):
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.005)
-    return condition()
 
 
 def test_who_fits_need_not_wait():
@@ -63,12 +55,12 @@ def test_room_and_place_are_free_again_after_an_error():
             _ = 1 / 0
 
 
-def test_those_that_wait_are_let_in_as_they_came():
+def test_those_that_wait_are_let_in_as_they_came(until):
     """The second would fit beside the one that is in, but the first was there before it."""
     room, order = Room(3 * LARGE, 3), []
 
     def enter(size):
-        with room.hold(size, timeout_s=10):
+        with room.hold(size, timeout_s=60):
             order.append(size)
 
     with ThreadPoolExecutor(2) as threads, room.hold(LARGE, timeout_s=0):

@@ -11,7 +11,7 @@ from server.errors import VersionRefused
 from server.models import Models
 from server.versions import reload
 
-GATE_S = 20
+GATE_S = 60
 
 
 def states(client, name="tiny"):

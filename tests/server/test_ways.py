@@ -164,7 +164,7 @@ def test_busy_for_one_picture_fails_the_request_and_leaves_nothing_queued(servin
         pool.close()  # nobody takes from the queue any more
         pool._queue.put_nowait(None)
         with pytest.raises(Busy):
-            pool.rows([np.zeros((8, 8, 3), np.uint8)] * 3, timeout_s=5)
+            pool.rows([np.zeros((8, 8, 3), np.uint8)] * 3, timeout_s=60)
         pool._queue.get_nowait()
 
 

@@ -23,13 +23,13 @@ def told(count, *, scores="softmax", by=1.0, labels=5, seed=0):
 @pytest.mark.parametrize("scores", ["softmax", "sigmoid"])
 @pytest.mark.parametrize("by", [0.3, 1.0, 3.0])
 def test_a_known_temperature_is_found_again(scores, by):
-    assert calibrate.temperature(*told(4000, scores=scores, by=by), scores) == pytest.approx(by, rel=0.05)
+    assert calibrate.temperature(*told(4000, scores=scores, by=by)) == pytest.approx(by, rel=0.05)
 
 
 def test_with_many_photos_it_is_that_of_least_loss():
     logits, truth = told(4000, by=2.5)
     loss = lambda t: -log_softmax(logits / t, axis=1)[np.arange(4000), truth].mean()  # noqa: E731
-    assert calibrate.temperature(logits, truth, "softmax") == pytest.approx(
+    assert calibrate.temperature(logits, truth) == pytest.approx(
         minimize_scalar(loss, bounds=(0.1, 10), method="bounded").x, rel=0.01
     )
 
@@ -62,11 +62,11 @@ def test_unknown_cells_have_no_say():
     truth[:, 1] = np.nan
     other = logits.copy()
     other[:, 1] *= -9
-    assert calibrate.temperature(logits, truth, "sigmoid") == calibrate.temperature(other, truth, "sigmoid")
+    assert calibrate.temperature(logits, truth) == calibrate.temperature(other, truth)
 
 
 def test_where_nothing_is_known_nothing_is_changed():
-    assert calibrate.temperature(np.ones((3, 2)), np.full((3, 2), np.nan, np.float32), "sigmoid") == 1.0
+    assert calibrate.temperature(np.ones((3, 2)), np.full((3, 2), np.nan, np.float32)) == 1.0
 
 
 @pytest.mark.parametrize("sizes", [(4, 3), (4, 6, 3)])

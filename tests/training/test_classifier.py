@@ -63,7 +63,7 @@ def train(imago, weights):
     """(data, home, *words) -> what --json says."""
 
     def run(data, home, *words):
-        done = imago(*line(data, home, weights, *words), timeout=300)
+        done = imago(*line(data, home, weights, *words), timeout=600)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout) | {"said": done.stderr, "at": next(iter(find(home / "out")))}
 
@@ -130,7 +130,7 @@ def test_fine_tuning_that_was_killed_comes_to_the_same_bundle(train, folders, we
     broken = tmp_path / "broken"
     command = [sys.executable, "-m", "imago", *line(folders / "train", broken, weights, *words)]
     killed = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not list(broken.rglob("runs/*.npz")) and time.monotonic() < deadline and killed.poll() is None:
         time.sleep(0.02)
     os.kill(killed.pid, signal.SIGKILL)

@@ -161,7 +161,7 @@ def test_what_is_kept_needs_no_photo_no_keras_and_no_engine(counted, photos, run
     np.save(tmp_path / "wanted.npy", _bank(counted()[0], photos(5), policy=Crop(), copies=1))
     words = [run.weights, run.cache, tmp_path / "wanted.npy", *(photo.sha256 for photo in photos(5))]
     command = [sys.executable, "-c", CACHED, *map(str, words)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert (done.stdout, done.returncode) == ("\n", 0), done.stderr
 
 

@@ -221,7 +221,9 @@ def test_page_fits_every_window_in_both_themes_and_asks_for_nothing(result, tmp_
 
     address = (report.write(result, tmp_path / "r") / "index.html").as_uri()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"], timeout=120_000
+        )
         for theme, width in (("light", 380), ("dark", 820), ("light", 1400)):
             opened, asked = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=theme), []
             opened.on("request", lambda request, asked=asked: asked.append(request.url))

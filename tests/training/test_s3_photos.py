@@ -193,7 +193,7 @@ def test_full_disk_is_one_sentence_and_what_came_is_not_fetched_again(bucket, tm
     files = {f"cat/{number}.jpg": b"%d" % number * (2000 if number == 7 else 20) for number in range(8)}
     uri = bucket(files)
     command = [sys.executable, "-c", FILL, uri, str(tmp_path), "1000"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=Path(__file__).parents[2])
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=Path(__file__).parents[2])
     assert (
         done.stdout.strip() == f"{tmp_path}/s3/objects: the disk is full; free it and run again, what was fetched stays"
     )

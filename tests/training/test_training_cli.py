@@ -220,7 +220,7 @@ def test_no_photo_goes_into_a_bundle_that_must_have_none(imago, small, tmp_path,
         tmp_path,
         "--cache",
         tmp_path / "c",
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     (bundle,) = find(tmp_path)
@@ -248,7 +248,7 @@ def test_a_bundle_that_is_not_good_enough_is_not_written_and_the_status_is_three
     done = imago(
         *("train", "classifier", small, "--val_dir", small, *flags, "--out", tmp_path / "out"),
         *("--cache", tmp_path / "c", "--json"),
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 3, done.stderr
     assert done.stderr.splitlines()[-1].startswith("imago: accuracy 0.")
@@ -273,7 +273,7 @@ def test_an_imagenet_bundle_answers_with_imagenet_labels(imago, data_dir, tmp_pa
         tmp_path,
         "--json",
     ]
-    done = imago("train", "imagenet", *flags, timeout=120)
+    done = imago("train", "imagenet", *flags, timeout=600)
     assert done.returncode == 0, done.stderr
     opened = model.open(tmp_path / json.loads(done.stdout)["bundle"].rpartition("/")[2])
     shoes = sorted((data_dir / "clothing8" / "test" / "shoes").iterdir())[:20]
@@ -297,7 +297,7 @@ def test_labels_that_do_not_fit_the_model_are_refused(imago, data_dir, tmp_path)
         "--out",
         tmp_path,
     ]
-    done = imago("train", "imagenet", *flags, timeout=120)
+    done = imago("train", "imagenet", *flags, timeout=600)
     assert done.returncode == 1
     assert "labels.txt: 2 labels for a model with 1000 outputs" in done.stderr
 

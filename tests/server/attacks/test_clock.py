@@ -61,17 +61,17 @@ def jumping(tiny, free_port, tmp_path, libraries):
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env={**os.environ, **faked})
     yield f"http://127.0.0.1:{free_port}", clock, process
     process.terminate()
-    assert process.wait(40) == 0
+    assert process.wait(60) == 0
 
 
 def classify(url, data):
-    return requests.post(url + "/classify", data=data, headers={"Content-Type": "image/jpeg"}, timeout=10).status_code
+    return requests.post(url + "/classify", data=data, headers={"Content-Type": "image/jpeg"}, timeout=60).status_code
 
 
 def wait_ready(url):
     for _ in range(400):
         try:
-            if requests.get(url + "/readyz", timeout=5).ok:
+            if requests.get(url + "/readyz", timeout=60).ok:
                 return
         except requests.ConnectionError:
             pass

@@ -22,7 +22,7 @@ def statuses_of(post, url, data, count):
 
 
 def test_twelve_large_pictures_at_once_take_what_is_theirs(start, tiny, large, post, peak):
-    with start(tiny, request_threads=16, decode_mb=64, unready_ms=0) as server:
+    with start(tiny, request_threads=16, decode_mb=64, deadline_ms=600_000, unready_ms=0) as server:
         statuses_of(post, server.url, large, 1)
         with peak(server) as grown:
             assert set(statuses_of(post, server.url, large, 12)) == {200}
@@ -49,7 +49,8 @@ def test_small_pictures_are_answered_while_large_ones_wait(start, tiny, large, p
         while not ended.is_set():
             found.add(post(server.url, large, "image/png").status)
 
-    with start(tiny, request_threads=4, decode_mb=64, unready_ms=0) as server, ThreadPoolExecutor(8) as clients:
+    knobs = {"request_threads": 4, "decode_mb": 64, "deadline_ms": 600_000, "unready_ms": 0}
+    with start(tiny, **knobs) as server, ThreadPoolExecutor(8) as clients:
         jobs = [clients.submit(client) for _ in range(8)]
         time.sleep(0.5)
         assert [post(server.url, jpeg).status for _ in range(20)] == [200] * 20

@@ -6,6 +6,7 @@ import sys
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -23,55 +24,50 @@ def poor(limit, tiny, port, log, **environment):
         process = subprocess.Popen(
             ["/bin/sh", "-c", words], cwd=ROOT, stdout=out, stderr=out, env={**os.environ, **environment}
         )
-    url, until = f"http://127.0.0.1:{port}", time.monotonic() + 20
+    url, until = f"http://127.0.0.1:{port}", time.monotonic() + 60
     try:
         while time.monotonic() < until and process.poll() is None and not answers(url):
             time.sleep(0.05)
-        yield url, process
+        yield url, SimpleNamespace(process=process)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def answers(url):
     try:
-        return requests.get(url + "/readyz", timeout=5).ok
+        return requests.get(url + "/readyz", timeout=60).ok
     except requests.RequestException:
         return False
 
 
 def classify(url, data):
-    return requests.post(url + "/classify", data=data, headers={"Content-Type": "image/jpeg"}, timeout=20)
+    return requests.post(url + "/classify", data=data, headers={"Content-Type": "image/jpeg"}, timeout=60)
 
 
-def test_s24_with_64_file_descriptors_too_many_clients_are_told_so(tiny, free_port, tmp_path, connect, jpeg):
-    with poor("ulimit -n 64", tiny, free_port, tmp_path / "log") as (url, process), ExitStack() as stack:
+def test_s24_with_64_file_descriptors_too_many_clients_are_told_so(
+    tiny, free_port, tmp_path, connect, jpeg, used_s, until
+):
+    with poor("ulimit -n 64", tiny, free_port, tmp_path / "log") as (url, server), ExitStack() as stack:
         assert classify(url, jpeg).status_code == 200
         for _ in range(200):
             stack.enter_context(connect(url)).sendall(b"POST /classify HTTP/1.1\r\n")
         time.sleep(0.5)
-        cpu = used_s(process)
+        cpu = used_s(server)
         time.sleep(1)
-        assert used_s(process) - cpu < 0.5  # it does not spin
+        assert used_s(server) - cpu < 0.5  # it does not spin
         stack.close()
-        time.sleep(0.5)
+        assert until(lambda: answers(url))
         assert classify(url, jpeg).status_code == 200
-        assert process.poll() is None
+        assert server.process.poll() is None
     assert "Traceback" not in (tmp_path / "log").read_text()
-
-
-def used_s(process):
-    """Processor time of the worker."""
-    pid = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0]
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_s24_silent_clients_give_way_where_descriptors_are_few(tiny, free_port, tmp_path, connect, jpeg):
     with poor("ulimit -n 64", tiny, free_port, tmp_path / "log") as (url, _), ExitStack() as stack:
         for _ in range(20):
             stack.enter_context(connect(url))
-        time.sleep(1.3)
+        time.sleep(3)  # one is silent after a second, and some may have been let in late
         assert [classify(url, jpeg).status_code for _ in range(5)] == [200] * 5
 
 
@@ -98,11 +94,11 @@ def test_s24_full_disk_does_not_reach_a_large_part(tiny, free_port, tmp_path, ph
     data = photo(4000, 4000, quality=98)
     assert len(data) > 600_000
     with poor("exec 2>/dev/null; ulimit -f 0", tiny, free_port, tmp_path / "log") as (url, _):
-        answer = requests.post(url + "/classify", files={"image": ("a.jpg", data)}, timeout=20)
+        answer = requests.post(url + "/classify", files={"image": ("a.jpg", data)}, timeout=60)
     assert answer.status_code == 200
 
 
 def test_s24_too_little_memory_is_an_end_with_a_word(tiny, free_port, tmp_path):
-    with poor("ulimit -v 200000", tiny, free_port, tmp_path / "log") as (_, process):
-        assert process.wait(20) != 0
+    with poor("ulimit -v 200000", tiny, free_port, tmp_path / "log") as (_, server):
+        assert server.process.wait(60) != 0
     assert (tmp_path / "log").read_text().strip()
