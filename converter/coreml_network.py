@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from bundle.errors import BundleError
+from converter.about import first_line
 from converter.coreml_ops import OPS
 from converter.coreml_program import Program
-from converter.coreml_spec import compiled, first_line, image_inputs, metadata, parsed, pixels, whole
+from converter.coreml_spec import compiled, image_inputs, metadata, parsed, pixels, whole
 from converter.subject import tensorflow
 
 Layer = Callable[..., Any]  # (tensorflow, parameters, *inputs) -> tensor, or several

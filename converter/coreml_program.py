@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from bundle.errors import BundleError
+from converter.about import first_line
 from converter.coreml_ops import OPS
-from converter.coreml_spec import compiled, first_line, image_inputs, metadata, parsed, pixels, whole
+from converter.coreml_spec import compiled, image_inputs, metadata, parsed, pixels, whole
 from converter.subject import tensorflow
 
 SPEC, WEIGHTS = "com.apple.CoreML/model.mlmodel", "weights/weight.bin"  # in Data, and beside the specification

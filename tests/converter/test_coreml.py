@@ -118,10 +118,10 @@ def test_a_file_says_what_it_is(exported, kind, subject):
     assert {
         "author": "Imago",
         "version": subject.manifest.id[:8],
-        "imago.id": subject.manifest.id,
+        "id": subject.manifest.id,
     }.items() <= told.items()
     assert told["com.apple.coreml.model.preview.type"] == "imageClassifier"
-    assert (told["imago.resize"], told["imago.vision"]) == ("pad", "scaleFit")
+    assert (told["resize"], told["vision"]) == ("pad", "scaleFit")
     description = specification(path)[1].description
     assert [one.name for one in description.input] == ["image"]
     assert {one.name for one in description.output} == {"label", "probabilities"}
