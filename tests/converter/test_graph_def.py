@@ -62,9 +62,12 @@ def test_a_jpeg_that_becomes_other_pixels_is_refused(job, tmp_path):
     copy = replace(job, folder=Path(shutil.copytree(job.folder, tmp_path / "copy")))
     definition = tf.compat.v1.GraphDef()
     definition.ParseFromString((copy.folder / "output_graph.pb").read_bytes())
-    for node in definition.node:
-        if node.op == "Const" and tf.make_ndarray(node.attr["value"].tensor).tolist() == 255:
-            node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(240.0))
+    white = next(
+        node.attr["value"].tensor
+        for node in definition.node
+        if node.op == "Const" and tf.make_ndarray(node.attr["value"].tensor).tolist() == 255
+    )
+    white.CopyFrom(tf.make_tensor_proto(240.0))  # of two: pictures are counted down from it and back
     (copy.folder / "output_graph.pb").write_bytes(definition.SerializeToString())
     with pytest.raises(BundleError, match="the pixels of a JPEG are off by"):
         graph_def.read(copy)
