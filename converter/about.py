@@ -1,15 +1,18 @@
 """What an exported file says about its bundle, and what reading one back has in common over the formats."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from bundle.errors import BundleError
+from bundle.errors import BundleError, ImagoError
 from bundle.manifest import ClassifierManifest
 from converter.subject import Subject
+
+LABELS, ABOUT = "labels.txt", "about.json"  # beside a model, or in it
 
 
 def classifier(subject: Subject) -> ClassifierManifest:
@@ -21,24 +24,43 @@ def classifier(subject: Subject) -> ClassifierManifest:
 
 def about(subject: Subject) -> dict[str, str]:
     """Key -> text, the labels left out; for whatever place a format has for such things."""
-    manifest = classifier(subject)
-    spec = manifest.preprocess
-    told = {
-        "name": manifest.name,
-        "id": manifest.id,
-        "version": manifest.id[:8],
-        "author": "Imago",
-        "description": f"{manifest.name}: 8-bit RGB pixels ({spec.height} x {spec.width}, fitted by {spec.resize}) to the "
-        f"{manifest.scores} scores of {manifest.labels} labels; no scaling outside",
-        "scores": manifest.scores,
-    }
-    if manifest.thresholds:
-        told["thresholds"] = json.dumps(manifest.thresholds)
+    return {**facts(subject), **stated(subject), "version": subject.manifest.id[:8], "description": _described(subject)}
+
+
+def facts(subject: Subject) -> dict[str, str]:
+    """The part that is the bundle's and that programs go by, so that another word in a file is a fault of it."""
+    manifest, spec = subject.manifest, subject.spec
+    told = {"name": manifest.name, "id": manifest.id, "resize": spec.resize}
+    if manifest.kind == "classifier":
+        told["scores"] = manifest.scores
+        if manifest.thresholds:
+            told["thresholds"] = json.dumps(manifest.thresholds)
     return told
+
+
+def stated(subject: Subject) -> dict[str, str]:
+    """What no bundle knows, only who exports it."""
+    return {"author": subject.author, **({"license": subject.licence} if subject.licence else {})}
+
+
+def _described(subject: Subject) -> str:
+    manifest, spec = subject.manifest, subject.spec
+    if manifest.kind == "xml":
+        return f"{manifest.name}: one of the two parts that make XML of a picture"
+    wanted = "one" if manifest.scores == "softmax" else "any"
+    size = f"{spec.width} x {spec.height}, fitted by {spec.resize}"
+    return (
+        f"{manifest.name}: {wanted} of {manifest.labels} labels for a picture ({size}; 8-bit RGB, no scaling outside)"
+    )
 
 
 def about_json(subject: Subject) -> bytes:
     return json.dumps(about(subject), indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+
+
+def read_about(data: bytes) -> dict[str, str]:
+    """The way back. Raises ValueError."""
+    return {str(key): str(value) for key, value in dict(json.loads(data)).items()}
 
 
 def label_lines(subject: Subject) -> bytes:
@@ -60,19 +82,20 @@ def the_file(folder: Path, pattern: str) -> Path:
 
 
 @contextmanager
-def refusing(path: Path) -> Iterator[None]:
-    """Whatever a runtime raises over a damaged file becomes one sentence."""
+def refusing(path: Path, what: str = "read", remedy: str = "export the bundle again") -> Iterator[None]:
+    """Whatever a library raises over a file becomes one sentence."""
     try:
         yield
-    except BundleError:
+    except ImagoError:
         raise
     except Exception as error:  # runtimes raise dozens of kinds, most without a common parent
-        raise BundleError(f"{path}: cannot be read ({reason(error)}); export the bundle again") from error
+        raise BundleError(f"{path}: cannot be {what} ({reason(error)}); {remedy}") from error
 
 
 def reason(error: Exception) -> str:
-    """The first line of what a library says, at most 160 letters, to stand in a sentence."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:160]
+    """The first line of what a library says, at most 200 letters and without the names of TensorFlow's own nodes, to stand in a sentence."""
+    lines = (re.sub(r"{{.*?}}", "", line).strip() for line in str(error).splitlines())
+    return next((line for line in lines if line), type(error).__name__)[:200]
 
 
 def in_pieces(run: Callable[[np.ndarray], np.ndarray], size: int) -> Callable[[np.ndarray], np.ndarray]:

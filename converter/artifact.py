@@ -1,6 +1,6 @@
 """What a format gives back to be checked: an exported file, run by its own runtime."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -30,3 +30,4 @@ class Artifact:
     runtime: str  # and its version: what runs it
     run: Callable[[np.ndarray], np.ndarray]  # uint8 (n, h, w, 3) -> float32 (n, k)
     labels: tuple[str, ...] | None  # in output order, as the file or its neighbour says; None: the format holds none
+    told: Mapping[str, str] | None = None  # what it says about itself, as about.about; None: the format has no place

@@ -1,6 +1,5 @@
 """A classifier for Core ML: a package with an ML Program (iOS 15 on), and an .mlmodel with a neural network (iOS 12 on)."""
 
-import json
 import platform
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,13 @@ from PIL import Image
 
 from bundle.manifest import ClassifierManifest
 from converter import coreml_network, coreml_program
-from converter.about import classifier
+from converter.about import about, classifier
 from converter.artifact import Artifact, Job, Quantize
-from converter.coreml_package import Features, Metadata, network, package
+from converter.coreml_package import Features, network, package
 from converter.coreml_spec import coremltools
 from converter.subject import Subject
 
 QUANTIZE: frozenset[Quantize] = frozenset({"fp16", "int8"})
-# How Vision has to fit a photo into the model's input, in the words of its imageCropAndScaleOption.
-VISION = {"crop": "centerCrop", "squash": "scaleFill", "pad": "scaleFit"}
 
 
 def write(job: Job) -> None:
@@ -26,11 +23,10 @@ def write(job: Job) -> None:
     another label, and the program 3. Raises BundleError, MissingExtra."""
     manifest = classifier(job.subject)
     program = job.subject.program(name="image", batch=1, floating=True)
-    words = _metadata(job.subject, manifest)
-    features = _features(job.subject, manifest)
-    package(program, _path(job, "mlpackage"), metadata=words, features=features, quantize=job.quantize)
+    told, features = about(job.subject), _features(job.subject, manifest)
+    package(program, _path(job, "mlpackage"), about=told, features=features, quantize=job.quantize)
     if job.quantize != "int8":
-        network(program, _path(job, "mlmodel"), metadata=words, features=features, quantize=job.quantize)
+        network(program, _path(job, "mlmodel"), about=told, features=features, quantize=job.quantize)
 
 
 def read(job: Job) -> list[Artifact]:
@@ -44,23 +40,6 @@ def read(job: Job) -> list[Artifact]:
 
 def _path(job: Job, kind: str) -> Path:
     return job.folder / f"{job.subject.title}.{kind}"
-
-
-def _metadata(subject: Subject, manifest: ClassifierManifest) -> Metadata:
-    wanted = "one" if manifest.scores == "softmax" else "any"
-    return Metadata(
-        description=f"{manifest.name}: {wanted} of {manifest.labels} labels for a picture",
-        version=manifest.id[:8],
-        user={
-            "com.apple.coreml.model.preview.type": "imageClassifier",
-            "imago.id": manifest.id,
-            "imago.name": manifest.name,
-            "imago.scores": manifest.scores,
-            "imago.thresholds": json.dumps(manifest.thresholds),
-            "imago.resize": subject.spec.resize,
-            "imago.vision": VISION[subject.spec.resize],
-        },
-    )
 
 
 def _features(subject: Subject, manifest: ClassifierManifest) -> Features:
@@ -80,7 +59,7 @@ def _interpreted(model: coreml_program.Program) -> Artifact:
         rows = [model.run({"image": pictures[at : at + 1]})["probabilities"] for at in range(len(pictures))]
         return np.concatenate(rows)
 
-    return Artifact(path=model.path, runtime=model.runtime, run=run, labels=model.labels)
+    return Artifact(path=model.path, runtime=model.runtime, run=run, labels=model.labels, told=model.metadata)
 
 
 def _predicted(model: coreml_program.Program) -> Artifact:
@@ -92,4 +71,5 @@ def _predicted(model: coreml_program.Program) -> Artifact:
         rows = [native.predict({"image": Image.fromarray(picture)})["probabilities"] for picture in pictures]
         return np.array([[row[label] for label in labels] for row in rows], np.float32)
 
-    return Artifact(path=model.path, runtime=f"Core ML of macOS {platform.mac_ver()[0]}", run=run, labels=labels)
+    runtime = f"Core ML of macOS {platform.mac_ver()[0]}"
+    return Artifact(path=model.path, runtime=runtime, run=run, labels=labels, told=model.metadata)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from bundle.errors import BundleError
+from converter.about import reason
 from converter.coreml_ops import OPS
 from converter.coreml_program import Program
-from converter.coreml_spec import compiled, first_line, image_inputs, metadata, parsed, pixels, whole
+from converter.coreml_spec import compiled, image_inputs, metadata, parsed, pixels, whole
 from converter.subject import tensorflow
 
 Layer = Callable[..., Any]  # (tensorflow, parameters, *inputs) -> tensor, or several
@@ -73,7 +74,7 @@ def _results(tf: Any, layer: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     try:
         result = LAYERS[kind](tf, getattr(layer, kind), *(values[name] for name in layer.input))
     except Exception as error:  # whatever a damaged file makes TensorFlow raise
-        raise BundleError(f"layer {kind} ({layer.name}): {first_line(error)}") from error
+        raise BundleError(f"layer {kind} ({layer.name}): {reason(error)}") from error
     return dict(zip(layer.output, result if isinstance(result, tuple) else (result,), strict=True))
 
 

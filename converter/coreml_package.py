@@ -8,19 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bundle.errors import BundleError
+from converter.about import reason
 from converter.artifact import Quantize
 from converter.coreml_program import SPEC
-from converter.coreml_spec import coremltools, first_line, silent
+from converter.coreml_spec import FIELDS, MINE, coremltools, silent
 
-
-@dataclass(frozen=True, kw_only=True)
-class Metadata:
-    """What a Core ML file says about itself; Xcode shows it."""
-
-    description: str
-    version: str
-    license: str = ""
-    user: Mapping[str, str] = field(default_factory=dict)
+# How Vision has to fit a photo into the model's input, in the words of its imageCropAndScaleOption.
+VISION = {"crop": "centerCrop", "squash": "scaleFill", "pad": "scaleFit"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +28,10 @@ class Features:
 
 
 def package(
-    program: Any, path: Path, *, metadata: Metadata, features: Features, quantize: Quantize | None = None
+    program: Any, path: Path, *, about: Mapping[str, str], features: Features, quantize: Quantize | None = None
 ) -> None:
-    """`program`, a tf.ConcreteFunction of fixed shapes, as an ML Program; fp16 is of weights and arithmetic, int8 of weights.
-    Raises BundleError, MissingExtra."""
+    """`program`, a tf.ConcreteFunction of fixed shapes, as an ML Program that says `about` of itself; fp16 is of weights and arithmetic,
+    int8 of weights. Raises BundleError, MissingExtra."""
     ct = coremltools()
     precision = ct.precision.FLOAT16 if quantize else ct.precision.FLOAT32
     target = ct.target.iOS16 if quantize == "int8" else ct.target.iOS15
@@ -45,7 +39,7 @@ def package(
     model = _converted(program, path, features, kind)
     if quantize == "int8":
         model = _in_8_bits(model)
-    spec = _described(model, metadata, features)
+    spec = _described(model, about, features)
     with silent():
         ct.utils.save_spec(spec, str(path), weights_dir=model.weights_dir)
     where = path / "Data" / SPEC
@@ -55,7 +49,7 @@ def package(
 
 
 def network(
-    program: Any, path: Path, *, metadata: Metadata, features: Features, quantize: Literal["fp16"] | None = None
+    program: Any, path: Path, *, about: Mapping[str, str], features: Features, quantize: Literal["fp16"] | None = None
 ) -> None:
     """The same of a classifier as a neural network, for devices before iOS 15; fp16 is of weights. Raises BundleError."""
     model = _converted(program, path, features, {"convert_to": "neuralnetwork"})
@@ -64,7 +58,7 @@ def network(
             from coremltools.models.neural_network.quantization_utils import quantize_weights
 
             model = quantize_weights(model, 16)
-    path.write_bytes(_described(model, metadata, features).SerializeToString(deterministic=True))
+    path.write_bytes(_described(model, about, features).SerializeToString(deterministic=True))
 
 
 def _converted(program: Any, path: Path, features: Features, kind: Mapping[str, Any]) -> Any:
@@ -76,7 +70,7 @@ def _converted(program: Any, path: Path, features: Features, kind: Mapping[str, 
         with silent():
             return ct.convert([program], source="tensorflow", skip_model_load=True, **settings)
     except Exception as error:  # whatever a layer that it does not know makes coremltools raise
-        raise BundleError(f"{path.name}: coremltools cannot convert the network: {first_line(error)}") from error
+        raise BundleError(f"{path.name}: coremltools cannot convert the network: {reason(error)}") from error
 
 
 def _inputs(ct: Any, program: Any, images: Collection[str]) -> list[Any]:
@@ -100,15 +94,18 @@ def _in_8_bits(model: Any) -> Any:
         return optimize.linear_quantize_weights(model, optimize.OptimizationConfig(global_config=each))
 
 
-def _described(model: Any, metadata: Metadata, features: Features) -> Any:
-    """Its specification with public names and all that it should say."""
+def _described(model: Any, about: Mapping[str, str], features: Features) -> Any:
+    """Its specification with public names and all that it should say; Xcode shows it."""
     spec = model.get_spec()
     _rename(spec, features.outputs)
     told = spec.description.metadata
-    told.author, told.license = "Imago", metadata.license
-    told.shortDescription, told.versionString = metadata.description, metadata.version
+    for key, name in FIELDS.items():
+        setattr(told, name, about.get(key, ""))
     told.userDefined.pop("com.github.apple.coremltools.conversion_date", None)  # the same bundle gives the same bytes
-    told.userDefined.update(metadata.user)
+    told.userDefined.update({f"{MINE}{key}": value for key, value in about.items() if key not in FIELDS})
+    told.userDefined[f"{MINE}vision"] = VISION[about["resize"]]
+    if features.labels:
+        told.userDefined["com.apple.coreml.model.preview.type"] = "imageClassifier"
     for one in (*spec.description.input, *spec.description.output):
         one.shortDescription = features.told.get(one.name, "")
     return spec

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from bundle.errors import BundleError
+from converter.about import reason
 from converter.coreml_ops import OPS
-from converter.coreml_spec import compiled, first_line, image_inputs, metadata, parsed, pixels, whole
+from converter.coreml_spec import compiled, image_inputs, metadata, parsed, pixels, whole
 from converter.subject import tensorflow
 
 SPEC, WEIGHTS = "com.apple.CoreML/model.mlmodel", "weights/weight.bin"  # in Data, and beside the specification
@@ -180,7 +181,7 @@ def _results(tf: Any, operation: Any, values: Mapping[str, Any]) -> dict[str, An
             return {names[1]: arguments["probabilities"]}
         result = OPS[operation.type](tf, **arguments)
     except Exception as error:  # whatever a damaged file makes TensorFlow raise
-        raise BundleError(f"operation {operation.type} ({names[0]}): {first_line(error)}") from error
+        raise BundleError(f"operation {operation.type} ({names[0]}): {reason(error)}") from error
     return dict(zip(names, result if isinstance(result, tuple) else (result,), strict=True))
 
 

@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bundle.errors import BundleError, MissingExtra
+from converter.about import reason
 from converter.subject import tensorflow
 
 # What coremltools sets for itself.
 DEPTH = 5000
+# Where Core ML has a field for what a file says about itself, by our word for it; the rest is called imago.WORD.
+FIELDS = {"author": "author", "license": "license", "version": "versionString", "description": "shortDescription"}
+MINE = "imago."
 
 
 @contextlib.contextmanager
@@ -52,10 +56,10 @@ def parsed(path: Path) -> Any:
 
 
 def metadata(spec: Any) -> dict[str, str]:
-    """What the file says about itself: author, licence, version, short description, and all that its maker added."""
+    """What the file says about itself, by our words: coreml_package wrote it."""
     told = spec.description.metadata
-    known = {"author": told.author, "license": told.license, "version": told.versionString}
-    return {**known, "description": told.shortDescription, **told.userDefined}
+    known = {key: getattr(told, name) for key, name in FIELDS.items()}
+    return known | {key.removeprefix(MINE): value for key, value in told.userDefined.items()}
 
 
 def image_inputs(spec: Any) -> dict[str, str]:
@@ -96,8 +100,4 @@ def whole(path: Path, load: Callable[[], Loaded]) -> Loaded:
     except MissingExtra:
         raise
     except Exception as error:
-        raise BundleError(f"{path}: {first_line(error)}; export it again") from error
-
-
-def first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+        raise BundleError(f"{path}: {reason(error)}; export it again") from error

@@ -1,8 +1,11 @@
 """From a bundle to the files of other runtimes, each checked against the bundle before it counts."""
 
+import fcntl
 import json
+import os
 import shutil
-import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +15,8 @@ import numpy as np
 
 from bundle import store
 from bundle.errors import BundleError
-from converter import parity, pictures, xml_check, xml_formats
+from converter import parity, pictures, xml_check, xml_files, xml_formats
+from converter.about import calibration, refusing, stated
 from converter.artifact import Job, Quantize
 from converter.formats import Format
 from converter.parity import Truth
@@ -60,6 +64,23 @@ class Export:
             return np.zeros((0, spec.height, spec.width, 3), np.uint8)
         return pictures.folder(self.pictures, spec)
 
+    def ready(self) -> None:
+        """Reads all pictures, so that a wrong folder is told before minutes of work. Raises DataError."""
+        _ = self.more if self.xml else self.truth.pictures
+
+    def calibrates(self, forms: Iterable[Format]) -> None:
+        """Raises BundleError where one of them is to be int8 and has no pictures for it."""
+        for form in forms:
+            if self.quantize == "int8" and form.calibrated:
+                calibration(self.calibration, form.name)
+
+    @property
+    def bound(self) -> dict[str, Any]:
+        """What may be off."""
+        if self.xml:
+            return xml_check.bound(xml_files.precision(self.quantize))
+        return asdict(self.truth.allowed(self.quantize))
+
     def home(self, form: Format) -> Path:
         """OUT/FORMAT, or OUT/FORMAT-QUANTIZE."""
         return self.out / (f"{form.name}-{self.quantize}" if self.quantize else form.name)
@@ -72,22 +93,46 @@ def write(export: Export, form: Format) -> dict[str, Any]:
     """Writes one format into its folder and returns its record. Raises BundleError, and leaves what stood there, where it is not what the bundle is."""
     able(export, form)
     home = export.home(form)
-    if home.exists() and not (home / RECORD).is_file():
-        raise BundleError(f"{home}: something else than an export stands there; move it away or choose another --out")
-    export.out.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".tmp-", dir=export.out))
-    try:
+    with refusing(home, "written", "see to that and export the bundle again"), _alone(home) as temporary:
+        if not _replaceable(home):
+            raise BundleError(
+                f"{home}: something else than an export stands there; move it away or choose another --out"
+            )
         made = temporary / home.name
         made.mkdir()
         _fill(export, form, made)
-        record = _record(export, form, made)
+        record = {**_record(export, form, made), **stated(export.subject)}
         (made / RECORD).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         if home.exists():
             home.rename(temporary / "before")
         made.rename(home)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return record
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[Path]:
+    """An empty folder beside `home` that no other export uses meanwhile; what one that was killed left in it is removed. Raises BundleError."""
+    temporary = home.with_name(f".tmp-{home.name}")
+    temporary.mkdir(parents=True, exist_ok=True)
+    handle = os.open(temporary, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BundleError(f"{home}: another export is writing there; wait for it or choose another --out") from None
+        try:
+            for left in temporary.iterdir():
+                shutil.rmtree(left)
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    finally:
+        os.close(handle)
+
+
+def _replaceable(home: Path) -> bool:
+    """Nothing, an empty folder or an export."""
+    return not home.exists() or (home / RECORD).is_file() or (home.is_dir() and not any(home.iterdir()))
 
 
 def check(export: Export, form: Format) -> dict[str, Any]:
@@ -131,6 +176,7 @@ def _record(export: Export, form: Format, folder: Path) -> dict[str, Any]:
         **manifest.model_dump(mode="json", include={"name", "id", "kind", "preprocess"}),
         **({} if export.xml else own),
         "versions": form.versions,
+        "bound": export.bound,
         "checked": _checked(export, form, folder),
         "files": {path: _file(folder / path) for path in _paths(folder)},
     }
@@ -176,7 +222,7 @@ def _unchanged(export: Export, home: Path) -> None:
     except (ValueError, KeyError, TypeError):
         raise BundleError(f"{home / RECORD}: damaged; export it again") from None
     if found != export.subject.manifest.id:
-        raise BundleError(f"{home}: made of another bundle, {found[:8]}; {export.subject.title} wanted")
+        raise BundleError(f"{home}: made of another bundle, {str(found)[:8]}; {export.subject.title} wanted")
     for path in sorted({*wanted, *_paths(home)}):
         if path not in wanted:
             raise BundleError(f"{home / path}: was not exported; move it away")

@@ -1,6 +1,7 @@
 """`imago export`: a bundle for other runtimes."""
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +25,8 @@ def _chosen(context: click.Context, option: click.Parameter, value: Sequence[str
     for name in named:
         if name not in FORMATS and name != ALL:
             raise click.BadParameter(f"{name!r} is not one of {', '.join(FORMATS)}, {ALL}")
+    if not named:
+        raise click.BadParameter(f"no format named; wanted some of {', '.join(FORMATS)}, or {ALL}")
     return [name for name in FORMATS if name in named or ALL in named]
 
 
@@ -48,6 +51,12 @@ def _chosen(context: click.Context, option: click.Parameter, value: Sequence[str
 @click.option(
     "--pictures", type=a_folder, metavar="DIR", help="Compare on these too, 1,000 at most; all else is always done."
 )
+@click.option(
+    "--author", default="Imago", show_default=True, metavar="NAME", help="Whose model it is, as the files tell."
+)
+@click.option(
+    "--licence", "--license", default="", metavar="TEXT", help="Its licence, as the files tell, such as CC-BY-4.0."
+)
 @click.option("--check-only", is_flag=True, help="Compare what stands in --out once more; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was written and how well it agrees as JSON.")
 def export(bundle: Path, names: list[str], check_only: bool, as_json: bool, **more: Any) -> None:
@@ -61,11 +70,16 @@ def export(bundle: Path, names: list[str], check_only: bool, as_json: bool, **mo
     from converter import export as work
     from converter.subject import open_subject
 
-    asked = work.Export(subject=open_subject(bundle), **more)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files go
+    stated = {key: more.pop(key) for key in ("author", "licence")}
+    asked = work.Export(subject=open_subject(bundle, **stated), **more)
     forms, left = _able(asked, names)
     for reason in left:
         click.echo(f"note: {reason}", err=True)
     do = work.check if check_only else work.write
+    if not check_only:
+        asked.calibrates(forms)
+    asked.ready()
     records = _each(forms, lambda form: do(asked, form), asked.home, as_json)
     if as_json:
         click.echo(json.dumps([record for record in records if record], indent=2, ensure_ascii=False))
@@ -111,15 +125,15 @@ def _print(home: Path, record: dict[str, Any], seconds: float) -> None:
     size = sum(file["size"] for file in record["files"].values())
     click.echo(f"{home}  {size / 1e6:.1f} MB, {seconds:.1f} s")
     for checked in record["checked"]:
-        click.echo(f"  {checked['file']}: {_agreement(checked['figures'])}; {checked['runtime']}")
+        click.echo(f"  {checked['file']}: {_agreement(checked['figures'], record['bound'])}; {checked['runtime']}")
 
 
-def _agreement(figures: dict[str, Any]) -> str:
+def _agreement(figures: dict[str, Any], bound: dict[str, Any]) -> str:
     """How well a file agrees with the bundle, over all sets of pictures."""
     if "documents" in figures:
         documents = f"{figures['differ']} of {figures['documents']} documents differ"
-        return f"{documents}, logits by {figures['logits']:.1e} at most over {figures['tokens']} tokens"
+        return f"{documents}, logits by {figures['logits']:.1e} ({bound['logits']:.1e} allowed) over {figures['tokens']} tokens"
     sets = figures.values()
     pictures, differ = sum(one["pictures"] for one in sets), sum(one["differ"] for one in sets)
     most = max(one["difference"] for one in sets)
-    return f"scores within {most:.1e}, {differ} of {pictures} answers differ"
+    return f"scores within {most:.1e} ({bound['most']:.1e} allowed), {differ} of {pictures} answers differ"

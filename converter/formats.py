@@ -16,6 +16,7 @@ class Format:
     module: str
     packages: tuple[str, ...]  # whose versions matter
     layers: bool = True  # made of Keras' layers, which a bundle from elsewhere may not have
+    calibrated: bool = False  # whose int8 needs pictures
 
     def load(self) -> Any:
         """The module; see converter/artifact.py for what it holds."""
@@ -54,6 +55,7 @@ FORMATS: Mapping[str, Format] = {
             text="LiteRT (TensorFlow Lite) for Android and small machines: .tflite",
             module="converter.litert",
             packages=(*_KERAS, "ai-edge-litert"),
+            calibrated=True,
         ),
         Format(
             name="onnx",
@@ -61,6 +63,7 @@ FORMATS: Mapping[str, Format] = {
             module="converter.onnx_file",
             packages=("onnx", "onnxruntime"),
             layers=False,
+            calibrated=True,
         ),
         Format(
             name="savedmodel",

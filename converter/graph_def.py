@@ -14,12 +14,15 @@ from `pixels:0` alone. There is no `Placeholder:0` of floats: its mean and scale
 wrong answers in silence, and here they are inside.
 """
 
+import io
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
+from bundle import image
 from bundle.errors import BundleError
 from bundle.image import Preprocess
 from converter.about import in_pieces, label_lines, refusing, split_labels
@@ -29,6 +32,9 @@ from converter.subject import tensorflow
 QUANTIZE: frozenset[Quantize] = frozenset()
 RETRAIN = ("output_graph.pb", "output_labels.txt")
 TUTORIAL = ("classify_image_graph_def.pb", "classification_labels.pbtxt")
+
+# By which a JPEG's pixels may be off on average: TensorFlow decodes and resizes otherwise than Pillow.
+LEVELS = 1.0
 
 _ENTRY = re.compile(r'^entry \{\n  target_class: (\d+)\n  target_class_string: "([^\n]*)"\n\}\n', re.MULTILINE)
 
@@ -100,8 +106,8 @@ def _photo(tf: Any, spec: Preprocess) -> Any:
 
 def read(job: Job) -> list[Artifact]:
     return [
-        _artifact(job.folder / RETRAIN[0], job.folder / RETRAIN[1], split_labels, "final_result:0"),
-        _artifact(job.folder / TUTORIAL[0], job.folder / TUTORIAL[1], _read_entries, "softmax:0"),
+        _artifact(job, RETRAIN, split_labels, "final_result:0"),
+        _artifact(job, TUTORIAL, _read_entries, "softmax:0"),
     ]
 
 
@@ -110,8 +116,9 @@ def _read_entries(data: bytes) -> tuple[str, ...]:
     return tuple(found[number] for number in range(len(found)))
 
 
-def _artifact(path: Path, beside: Path, parse: Any, output: str) -> Artifact:
+def _artifact(job: Job, names: tuple[str, str], parse: Any, output: str) -> Artifact:
     tf = tensorflow()
+    path, beside = (job.folder / name for name in names)
     with refusing(beside):
         labels = parse(beside.read_bytes())
     with refusing(path), tf.Graph().as_default() as graph:
@@ -119,10 +126,29 @@ def _artifact(path: Path, beside: Path, parse: Any, output: str) -> Artifact:
         definition.ParseFromString(path.read_bytes())
         tf.import_graph_def(definition, name="")
         session = tf.compat.v1.Session(graph=graph)
-        graph.get_tensor_by_name(output), graph.get_tensor_by_name("pixels:0")
+        graph.get_tensor_by_name(output)
+        _looks(session.run("pixels:0", {"DecodeJpeg/contents:0": _jpeg()}), job.subject.spec, path)
 
     def run(pixels: np.ndarray) -> np.ndarray:
         scores: np.ndarray = session.run(output, {"pixels:0": pixels})
         return scores
 
     return Artifact(path=path, runtime=f"tensorflow {tf.__version__}", run=in_pieces(run, 16), labels=labels)
+
+
+def _jpeg() -> bytes:
+    """Wider than high, in soft colours."""
+    down, right = np.mgrid[0:120, 0:200]
+    out = io.BytesIO()
+    Image.fromarray(np.stack([right, 2 * down, 255 - right], axis=-1).astype(np.uint8)).save(out, "JPEG", quality=95)
+    return out.getvalue()
+
+
+def _looks(found: np.ndarray, spec: Preprocess, path: Path) -> None:
+    """Raises BundleError where `found`, what became of the JPEG in the graph, is not nearly what becomes of it here."""
+    wanted = image.preprocess(image.decode(_jpeg(), spec), spec)
+    off = np.abs(found.astype(int) - wanted[None]).mean()
+    if off > LEVELS:
+        raise BundleError(
+            f"{path}: the pixels of a JPEG are off by {off:.1f} levels on average, at most {LEVELS:g} wanted; export the bundle again"
+        )

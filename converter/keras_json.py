@@ -9,7 +9,7 @@ import numpy as np
 
 from bundle import canonical
 from bundle.engine.keras_any import import_keras
-from converter.about import about_json, in_pieces, label_lines, refusing, split_labels
+from converter.about import ABOUT, LABELS, about_json, in_pieces, label_lines, read_about, refusing, split_labels
 from converter.artifact import Artifact, Job, Quantize
 from converter.subject import tensorflow
 
@@ -23,8 +23,8 @@ def write(job: Job) -> None:
         layers = json.loads(archive.read("config.json"))
         (job.folder / ARCHITECTURE).write_text(json.dumps(layers, indent=1, allow_nan=False) + "\n")
         (job.folder / WEIGHTS).write_bytes(archive.read("model.weights.h5"))
-    (job.folder / "labels.txt").write_bytes(label_lines(job.subject))
-    (job.folder / "about.json").write_bytes(about_json(job.subject))
+    (job.folder / LABELS).write_bytes(label_lines(job.subject))
+    (job.folder / ABOUT).write_bytes(about_json(job.subject))
 
 
 def read(job: Job) -> list[Artifact]:
@@ -35,12 +35,15 @@ def read(job: Job) -> list[Artifact]:
         network = keras.saving.deserialize_keras_object(layers, safe_mode=True)
     with refusing(job.folder / WEIGHTS):
         network.load_weights(job.folder / WEIGHTS)
-    with refusing(job.folder / "labels.txt"):
-        labels = split_labels((job.folder / "labels.txt").read_bytes())
+    with refusing(job.folder / LABELS):
+        labels = split_labels((job.folder / LABELS).read_bytes())
+    with refusing(job.folder / ABOUT):
+        told = read_about((job.folder / ABOUT).read_bytes())
     program: Any = tf.function(lambda pixels: network(pixels, training=False), autograph=False)
 
     def run(pixels: np.ndarray) -> np.ndarray:
         scores: np.ndarray = program(tf.constant(pixels)).numpy()
         return scores
 
-    return [Artifact(path=path, runtime=f"keras {keras.__version__}", run=in_pieces(run, 16), labels=labels)]
+    runtime = f"keras {keras.__version__}"
+    return [Artifact(path=path, runtime=runtime, run=in_pieces(run, 16), labels=labels, told=told)]

@@ -12,9 +12,9 @@ import numpy as np
 from bundle.engine.keras_any import hushed
 from bundle.errors import MissingExtra
 from converter import rounding_keras, saved_model
-from converter.about import calibration, in_pieces, refusing, split_labels, the_file
+from converter.about import ABOUT, LABELS, calibration, in_pieces, read_about, refusing, split_labels, the_file
 from converter.artifact import Artifact, Job, Quantize
-from converter.litert_metadata import LABELS, with_metadata
+from converter.litert_metadata import with_metadata
 from converter.subject import tensorflow
 
 QUANTIZE: frozenset[Quantize] = frozenset({"fp16", "int8"})
@@ -61,7 +61,7 @@ def read(job: Job) -> list[Artifact]:
     path = the_file(job.folder, "*.tflite")
     with refusing(path):
         with zipfile.ZipFile(path) as archive:  # first: a file that was cut off has no zip, and LiteRT might not say so
-            labels = split_labels(archive.read(LABELS))
+            labels, told = split_labels(archive.read(LABELS)), read_about(archive.read(ABOUT))
         with hushed(always=True):  # LiteRT tells its delegates
             model = made(model_content=path.read_bytes(), num_threads=1)
             model.allocate_tensors()
@@ -74,7 +74,7 @@ def read(job: Job) -> list[Artifact]:
         return scores
 
     runtime = f"ai-edge-litert {version('ai-edge-litert')}"
-    return [Artifact(path=path, runtime=runtime, run=in_pieces(run, 1), labels=labels)]
+    return [Artifact(path=path, runtime=runtime, run=in_pieces(run, 1), labels=labels, told=told)]
 
 
 def interpreter() -> Any:

@@ -11,10 +11,9 @@ from typing import Any
 import flatbuffers
 
 from bundle.canonical import zipped
-from converter.about import about, about_json, label_lines
+from converter.about import ABOUT, LABELS, about, about_json, label_lines
 from converter.subject import Subject
 
-LABELS = "labels.txt"
 _RGB, _AXIS_LABELS = 1, 2  # ColorSpaceType, AssociatedFileType
 _IMAGE, _NORMALISATION = 2, 1  # members of the unions ContentProperties and ProcessUnitOptions
 
@@ -37,7 +36,7 @@ def with_metadata(model: bytes, subject: Subject) -> bytes:
     content.metadata = [*(content.metadata or []), entry]
     builder = _Builder(len(model) + 65536)
     builder.Finish(content.Pack(builder), b"TFL3")
-    return _with_files(bytes(builder.Output()), {LABELS: label_lines(subject), "about.json": about_json(subject)})
+    return _with_files(bytes(builder.Output()), {LABELS: label_lines(subject), ABOUT: about_json(subject)})
 
 
 def _with_files(model: bytes, files: dict[str, bytes]) -> bytes:
@@ -63,8 +62,9 @@ def _table(subject: Subject) -> bytes:
     labels = _texts(builder, {0: LABELS, 1: "one label a line, in output order"}, {}, {2: ("Int8", _AXIS_LABELS)})
     scores = _texts(builder, {0: "scores", 1: f"{told['scores']} scores"}, {6: _list(builder, labels)})
     graph = _texts(builder, {}, {2: _list(builder, pixels), 3: _list(builder, scores)})
-    model = {0: told["name"], 1: f"{told['description']}; bundle {told['id']}", 2: told["version"], 4: told["author"]}
-    root = _texts(builder, {**model, 7: "1.0.0"}, {3: _list(builder, graph)})
+    model = {0: told["name"], 1: f"{told['description']}; bundle {told['id']}", 2: told["version"]}
+    model |= {4: told["author"], 5: told.get("license", ""), 7: "1.0.0"}
+    root = _texts(builder, model, {3: _list(builder, graph)})
     builder.Finish(root, b"M001")
     return bytes(builder.Output())
 

@@ -96,10 +96,12 @@ def read(job: Job) -> list[Artifact]:
     path = the_file(job.folder, "*.onnx")
     with refusing(path):
         session = open_session(path, str(path))
-        labels = tuple(json.loads(session.get_modelmeta().custom_metadata_map["labels"]))
+        told = dict(session.get_modelmeta().custom_metadata_map)
+        labels = tuple(json.loads(told.pop("labels")))
 
     def run(pixels: np.ndarray) -> np.ndarray:
         scores: np.ndarray = session.run(["scores"], {"pixels": pixels})[0]
         return scores
 
-    return [Artifact(path=path, runtime=f"onnxruntime {onnxruntime.__version__}", run=in_pieces(run, 1), labels=labels)]
+    runtime = f"onnxruntime {onnxruntime.__version__}"
+    return [Artifact(path=path, runtime=runtime, run=in_pieces(run, 1), labels=labels, told=told)]

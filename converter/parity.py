@@ -10,7 +10,7 @@ from bundle import engine, golden
 from bundle.engine import keras_any
 from bundle.errors import BundleError
 from bundle.manifest import ClassifierManifest
-from converter.about import in_pieces
+from converter.about import facts, in_pieces, refusing
 from converter.artifact import Artifact, Quantize
 from converter.subject import Subject
 
@@ -21,12 +21,13 @@ class Bound:
 
     most: float  # the largest difference of a score
     mean: float  # of the differences
-    answers: float  # share of the pictures whose answer is another
+    answers: float | None  # share of the pictures whose answer is another; None: scores alone are judged
 
 
-# fp32: only the order of sums differs, which a network in good order takes to 3e-6. fp16 has 11 bits, int8 has 8.
+# fp32: only the order of sums differs, which a network in good order takes to 3e-6, and two labels may be as likely to the last digit.
+# fp16 has 11 bits, int8 has 8.
 BOUNDS: Mapping[Quantize | None, Bound] = {
-    None: Bound(most=2e-5, mean=2e-6, answers=0.0),
+    None: Bound(most=2e-5, mean=2e-6, answers=None),
     "fp16": Bound(most=0.05, mean=0.002, answers=0.005),
     "int8": Bound(most=0.75, mean=0.03, answers=0.03),
 }
@@ -72,6 +73,9 @@ class Truth:
         golden.replay(self.subject.directory, self._manifest, self.engine.run)
         return {name: rows(self.engine.run, some) for name, some in self.pictures.items()}
 
+    def allowed(self, quantize: Quantize | None) -> Bound:
+        return BOUNDS[quantize] if quantize else self.bound
+
     @cached_property
     def bound(self) -> Bound:
         """Of fp32 exports: how far Keras and the ONNX file that the bundle is served by are apart on the same pictures says what is rounding alone."""
@@ -103,11 +107,12 @@ def rows(run: Callable[[np.ndarray], np.ndarray], some: np.ndarray) -> np.ndarra
 
 
 def check(truth: Truth, artifact: Artifact, quantize: Quantize | None) -> dict[str, Figures]:
-    """By the name of the set. Raises BundleError where labels or scores are not the bundle's."""
+    """By the name of the set. Raises BundleError where labels, scores or what the file says about itself are not the bundle's."""
     _labels(truth.subject.labels, artifact)
+    _told(facts(truth.subject), artifact)
     found = {name: _figures(truth, name, artifact) for name in truth.pictures}
     judged = [figures for name, figures in found.items() if name not in _NOT_JUDGED.get(quantize or "", ())]
-    _judge(judged, BOUNDS[quantize] if quantize else truth.bound, artifact, exact=quantize is None)
+    _judge(judged, truth.allowed(quantize), artifact)
     return found
 
 
@@ -120,9 +125,18 @@ def _labels(wanted: Sequence[str], artifact: Artifact) -> None:
     raise _wrong(artifact, f"label {at + 1} is {artifact.labels[at]!r}, {wanted[at]!r} in the bundle")
 
 
+def _told(wanted: Mapping[str, str], artifact: Artifact) -> None:
+    if artifact.told is None:
+        return
+    for key, value in wanted.items():
+        if (found := artifact.told.get(key)) != value:
+            raise _wrong(artifact, f"says {key} is {found!r}, {value!r} in the bundle")
+
+
 def _figures(truth: Truth, name: str, artifact: Artifact) -> Figures:
     wanted = truth.scores[name]
-    found = rows(artifact.run, truth.pictures[name])
+    with refusing(artifact.path, "run"):
+        found = rows(artifact.run, truth.pictures[name])
     if found.shape != wanted.shape:
         raise _wrong(artifact, f"gives scores of shape {found.shape[1:]}, {wanted.shape[1:]} wanted")
     # A score that is no number is as far off as can be.
@@ -131,7 +145,7 @@ def _figures(truth: Truth, name: str, artifact: Artifact) -> Figures:
     return Figures(pictures=len(off), difference=float(off.max()), mean=float(off.mean()), differ=int(other.sum()))
 
 
-def _judge(judged: Sequence[Figures], bound: Bound, artifact: Artifact, *, exact: bool) -> None:
+def _judge(judged: Sequence[Figures], bound: Bound, artifact: Artifact) -> None:
     count = sum(figures.pictures for figures in judged)
     most = max(figures.difference for figures in judged)
     mean = sum(figures.mean * figures.pictures for figures in judged) / count
@@ -141,8 +155,7 @@ def _judge(judged: Sequence[Figures], bound: Bound, artifact: Artifact, *, exact
             artifact,
             f"scores differ from the bundle's by {most:.2g} at most and {mean:.2g} on average, at most {bound.most:.2g} and {bound.mean:.2g} wanted",
         )
-    allowed = max(_ONE, int(bound.answers * count))
-    if differ > allowed and not exact:  # in fp32 two labels may be as likely to the last digit
+    if bound.answers is not None and differ > (allowed := max(_ONE, int(bound.answers * count))):
         raise _wrong(artifact, f"{differ} of {count} pictures get another answer, at most {allowed} wanted")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from converter.about import about_json, in_pieces, label_lines, refusing, split_labels
+from converter.about import ABOUT, LABELS, about_json, in_pieces, label_lines, read_about, refusing, split_labels
 from converter.artifact import Artifact, Job, Quantize
 from converter.subject import Subject, tensorflow
 
@@ -30,8 +30,8 @@ def save(subject: Subject, network: Any, dtype: str, folder: Path, *, batch: int
     with tempfile.TemporaryDirectory() as assets:
         module = tf.Module()
         module.weights = [weight.value for weight in network.weights]
-        module.labels = _asset(Path(assets, "labels.txt"), label_lines(subject))
-        module.about = _asset(Path(assets, "about.json"), about_json(subject))
+        module.labels = _asset(Path(assets, LABELS), label_lines(subject))
+        module.about = _asset(Path(assets, ABOUT), about_json(subject))
         signature = program.get_concrete_function(pixels=tf.TensorSpec(shape, dtype, name="pixels"))
         tf.saved_model.save(module, str(folder), signatures={"serving_default": signature})
 
@@ -41,16 +41,21 @@ def _asset(path: Path, data: bytes) -> Any:
     return tensorflow().saved_model.Asset(str(path))
 
 
+def _held(asset: Any) -> bytes:
+    return Path(asset.asset_path.numpy().decode()).read_bytes()
+
+
 def read(job: Job) -> list[Artifact]:
     tf = tensorflow()
     folder = job.folder / FOLDER
     with refusing(folder):
         loaded = tf.saved_model.load(str(folder))
         serve = loaded.signatures["serving_default"]
-        labels = split_labels(Path(loaded.labels.asset_path.numpy().decode()).read_bytes())
+        labels, told = split_labels(_held(loaded.labels)), read_about(_held(loaded.about))
 
     def run(pixels: np.ndarray, loaded: Any = loaded) -> np.ndarray:  # the module owns the variables
         scores: np.ndarray = serve(pixels=tf.constant(pixels))["scores"].numpy()
         return scores
 
-    return [Artifact(path=folder, runtime=f"tensorflow {tf.__version__}", run=in_pieces(run, 16), labels=labels)]
+    runtime = f"tensorflow {tf.__version__}"
+    return [Artifact(path=folder, runtime=runtime, run=in_pieces(run, 16), labels=labels, told=told)]

@@ -18,6 +18,8 @@ class Subject:
 
     directory: Path
     manifest: Manifest
+    author: str = "Imago"
+    licence: str = ""  # of the model, as a bundle states none
 
     @property
     def title(self) -> str:
@@ -74,6 +76,6 @@ def tensorflow() -> Any:
     return tensorflow
 
 
-def open_subject(directory: Path) -> Subject:
+def open_subject(directory: Path, **stated: str) -> Subject:
     """Verifies every byte. Raises BundleError."""
-    return Subject(directory=directory, manifest=store.verify(directory))
+    return Subject(directory=directory, manifest=store.verify(directory), **stated)

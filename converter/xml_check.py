@@ -34,6 +34,11 @@ class Figures:
     logits: float  # largest difference from the bundle's, relative to max(1, |logit|)
 
 
+def bound(precision: Precision) -> dict[str, float]:
+    """What may be off."""
+    return {"logits": TOLERANCE[precision], "others": SHARE[precision]}
+
+
 @dataclass(frozen=True)
 class _Told:
     """What an engine was asked about one picture, and said."""

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from bundle.errors import BundleError, ImagoError
+from bundle.errors import BundleError
 from converter import coreml_program, xml_files, xml_grammar, xml_network
+from converter.about import about
 from converter.artifact import Job
-from converter.coreml import VISION
-from converter.coreml_package import Features, Metadata, package
+from converter.coreml_package import Features, package
 from converter.coreml_spec import coremltools
-from converter.xml_engine import Run, fixed, unreadable
+from converter.xml_engine import Run, fixed
 from converter.xml_files import XmlArtifact
 
 IMAGE = "image"
@@ -38,7 +38,7 @@ def write(job: Job) -> None:
     programs = (xml_network.encoder(job.subject, name=IMAGE, floating=True), xml_network.step(job.subject))
     for file, program, (_, outputs) in zip(files, programs, (sizes.encoder(IMAGE), sizes.step()), strict=True):
         features = Features(outputs=tuple(outputs), told=TOLD)
-        package(program, job.folder / file, metadata=_metadata(job), features=features, quantize=job.quantize)
+        package(program, job.folder / file, about=about(job.subject), features=features, quantize=job.quantize)
     xml_files.write(job, *xml_files.programs(sizes, *files, image=(IMAGE, "image")))
     xml_grammar.write(job.subject.directory, job.folder / GRAMMAR)
 
@@ -57,12 +57,7 @@ def read(job: Job) -> list[XmlArtifact]:
 
 
 def _interpreted(path: Path) -> Run:
-    try:
-        return coreml_program.load(path).run
-    except ImagoError:
-        raise
-    except Exception as error:  # what the reader of weights raises has no kind of its own
-        raise unreadable(path, "the interpreter", error) from error
+    return coreml_program.load(path).run
 
 
 def _predicted(path: Path) -> Run:
@@ -75,9 +70,3 @@ def _predicted(path: Path) -> Run:
         return found
 
     return run
-
-
-def _metadata(job: Job) -> Metadata:
-    said, resize = xml_files.metadata(job), job.subject.spec.resize
-    user = {"imago.id": said["id"], "imago.name": said["name"], "imago.resize": resize, "imago.vision": VISION[resize]}
-    return Metadata(description=said["description"], version=said["version"], user=user)

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from bundle.engine import XmlEngine
-from bundle.errors import BundleError, ImagoError
+from bundle.errors import BundleError
 from converter import xml_files
+from converter.about import refusing
 from converter.artifact import Job
 from converter.xml_files import Network, Program, XmlArtifact
 from converter.xml_layers import CACHES, GROWN, MEMORY
@@ -25,15 +26,6 @@ def fixed(job: Job, opened: Callable[[Path], Run], runtime: str) -> XmlArtifact:
     encode, step = (_tried(opened(path), program, path) for path, program in zip(paths, both, strict=True))
     engine = _growing(encode, step, network, runtime)
     return XmlArtifact(path=paths[0], runtime=runtime, engine=engine, network=network, schema=schema)
-
-
-def unreadable(path: Path, runtime: str, error: Exception) -> BundleError:
-    return BundleError(f"{path}: {runtime} cannot load it: {_said(error)}; export it again")
-
-
-def _said(error: Exception) -> str:
-    """Its first line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _growing(encode: Run, step: Run, network: Network, name: str) -> XmlEngine:
@@ -67,12 +59,8 @@ def _growing(encode: Run, step: Run, network: Network, name: str) -> XmlEngine:
 
 def _tried(run: Run, program: Program, path: Path) -> Run:
     """After one run on zeros. Raises BundleError where what comes out is not what network.json says."""
-    try:
+    with refusing(path, "run"):
         found = run({name: _zeros(value.shape, value.type) for name, value in program.inputs.items()})
-    except ImagoError:
-        raise
-    except Exception as error:  # each runtime has its own kinds
-        raise BundleError(f"{path}: it does not run: {_said(error)}; export it again") from error
     for name, value in program.outputs.items():
         shape = found[name].shape if name in found else None
         if shape != value.shape:

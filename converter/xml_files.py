@@ -13,7 +13,7 @@ from bundle.image import Preprocess
 from bundle.manifest import Contract, Digest, RelativePath, Sure, canonical, parse
 from bundle.xml import schema
 from bundle.xml.codec import Codec
-from converter.artifact import Job
+from converter.artifact import Job, Quantize
 from converter.xml_layers import Sizes
 
 NETWORK, SCHEMA = "network.json", "schema.rng"
@@ -56,6 +56,10 @@ class Network(Contract):
         return self
 
 
+def precision(quantize: Quantize | None) -> Precision:
+    return "fp16" if quantize else "fp32"  # there is no int8
+
+
 @dataclass(frozen=True, kw_only=True)
 class XmlArtifact:
     """An exported model that makes XML as it stands in its files; nothing here comes from the bundle."""
@@ -74,13 +78,6 @@ class XmlArtifact:
 def names(job: Job, suffix: str) -> tuple[str, str]:
     """Of the encoder and the step."""
     return f"{job.subject.title}-encoder.{suffix}", f"{job.subject.title}-step.{suffix}"
-
-
-def metadata(job: Job) -> dict[str, str]:
-    """What a file says of itself where its format can."""
-    manifest = job.subject.manifest
-    said = {"name": manifest.name, "id": manifest.id, "author": "Imago", "version": manifest.id[:8]}
-    return {**said, "description": f"{manifest.name}: one of the two parts that make XML of a picture"}
 
 
 def programs(sizes: Sizes, encoder: str, step: str, *, image: tuple[str, Type] = ("pixels", "uint8")) -> list[Program]:
@@ -105,7 +102,7 @@ def write(job: Job, encoder: Program, step: Program) -> None:
         format="imago-network-1",
         id=manifest.id,
         name=manifest.name,
-        precision="fp16" if job.quantize else "fp32",
+        precision=precision(job.quantize),
         preprocess=manifest.preprocess,
         vocabulary=manifest.vocabulary,
         most_tokens=manifest.most_tokens,

@@ -1,7 +1,6 @@
 """The formats of a model that makes XML: an encoder and a step, with the schema and network.json beside them."""
 
 import io
-import json
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,13 +14,13 @@ from bundle.engine import onnx_xml
 from bundle.engine.keras_any import hushed
 from bundle.errors import BundleError
 from converter import xml_coreml, xml_files, xml_network
+from converter.about import ABOUT, about, about_json, refusing
 from converter.artifact import Job
 from converter.onnx_file_checks import import_onnx
 from converter.subject import tensorflow
-from converter.xml_engine import Run, fixed, unreadable
-from converter.xml_files import Program, Value, XmlArtifact, metadata, names
+from converter.xml_engine import Run, fixed
+from converter.xml_files import Program, Value, XmlArtifact, names
 
-ABOUT = "about.json"
 SIGNATURES = ("encode", "step")
 
 
@@ -64,7 +63,7 @@ def _write_onnx(job: Job) -> None:
     written = []
     for source, name in zip(("encoder.onnx", "step.onnx"), names(job, "onnx"), strict=True):
         model = onnx.load(job.subject.directory / source)
-        onnx.helper.set_model_props(model, metadata(job))
+        onnx.helper.set_model_props(model, dict(sorted(about(job.subject).items())))
         (job.folder / name).write_bytes(model.SerializeToString(deterministic=True))
         inputs, outputs = (dict(map(_value, values)) for values in (model.graph.input, model.graph.output))
         written.append(Program(file=name, signature=None, inputs=inputs, outputs=outputs))
@@ -111,7 +110,7 @@ def _saying(model: bytes, job: Job) -> bytes:
     """With a zip behind it that says what it is, as LiteRT's own metadata have their files."""
     out = io.BytesIO(model)
     with zipfile.ZipFile(out, "a") as archive:
-        archive.writestr(zipfile.ZipInfo(ABOUT), json.dumps(metadata(job), indent=1, sort_keys=True))
+        archive.writestr(zipfile.ZipInfo(ABOUT), about_json(job.subject))
     return out.getvalue()
 
 
@@ -121,12 +120,12 @@ def _read_litert(job: Job) -> list[XmlArtifact]:
     interpreter = found()
 
     def opened(path: Path) -> Run:
-        try:
+        with refusing(path):
             zipfile.ZipFile(path).close()  # a file that was cut off has none; LiteRT might not notice
-            with hushed(always=True):
-                runner = interpreter(str(path), num_threads=1).get_signature_runner()
-        except (OSError, zipfile.BadZipFile, ValueError, RuntimeError) as error:
-            raise unreadable(path, "LiteRT", error) from error
+            with hushed(always=True):  # LiteRT tells its delegates
+                model = interpreter(str(path), num_threads=1)
+                model.allocate_tensors()
+                runner = model.get_signature_runner()
         return lambda inputs: runner(**inputs)
 
     return [fixed(job, opened, f"ai-edge-litert {version('ai-edge-litert')}")]
@@ -150,11 +149,9 @@ def _write_savedmodel(job: Job) -> None:
 def _read_savedmodel(job: Job) -> list[XmlArtifact]:
     tf = tensorflow()
     path = job.folder / "saved_model"
-    try:
+    with refusing(path):
         loaded = tf.saved_model.load(str(path))
         signatures = iter([loaded.signatures[name] for name in SIGNATURES])
-    except Exception as error:  # whatever a damaged file makes TensorFlow raise
-        raise unreadable(path, "TensorFlow", error) from error
 
     def opened(_path: Path) -> Run:
         signature = next(signatures)

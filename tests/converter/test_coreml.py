@@ -28,7 +28,7 @@ LOAD = {"mlpackage": coreml_program.load, "mlmodel": coreml_network.load}
 
 @pytest.fixture(scope="module")
 def subject():
-    return open_subject(BUNDLE)
+    return open_subject(BUNDLE, author="Ann", licence="CC-BY-4.0")
 
 
 @pytest.fixture(scope="module")
@@ -116,12 +116,13 @@ def test_a_file_says_what_it_is(exported, kind, subject):
     path = exported().folder / f"{BUNDLE.name}.{kind}"
     told = LOAD[kind](path).metadata
     assert {
-        "author": "Imago",
+        "author": "Ann",
+        "license": "CC-BY-4.0",
         "version": subject.manifest.id[:8],
-        "imago.id": subject.manifest.id,
+        "id": subject.manifest.id,
     }.items() <= told.items()
     assert told["com.apple.coreml.model.preview.type"] == "imageClassifier"
-    assert (told["imago.resize"], told["imago.vision"]) == ("pad", "scaleFit")
+    assert (told["resize"], told["vision"]) == ("pad", "scaleFit")
     description = specification(path)[1].description
     assert [one.name for one in description.input] == ["image"]
     assert {one.name for one in description.output} == {"label", "probabilities"}

@@ -8,14 +8,14 @@ import pytest
 
 from bundle.errors import BundleError
 from converter import coreml_network, coreml_program
-from converter.coreml_package import Features, Metadata, network, package
+from converter.coreml_package import Features, network, package
 from converter.subject import tensorflow
 
 pytest.importorskip("tensorflow", reason="of the train extra")
 if find_spec("coremltools") is None:  # imported here it would let all tests of the process recurse deeper
     pytest.skip("of the export extra", allow_module_level=True)
 
-WORDS = Metadata(description="of a test", version="1")
+WORDS = {"description": "of a test", "version": "1", "resize": "crop"}
 WAYS = {"mlpackage": (package, coreml_program.load), "mlmodel": (network, coreml_network.load)}
 
 
@@ -66,7 +66,7 @@ def differences(tf, model, kinds, folder):
     found = {}
     for kind in kinds:
         write, load = WAYS[kind]
-        write(concrete, folder / f"x.{kind}", metadata=WORDS, features=Features(labels=tuple("abcde")))
+        write(concrete, folder / f"x.{kind}", about=WORDS, features=Features(labels=tuple("abcde")))
         loaded = load(folder / f"x.{kind}")
         rows = [loaded.run({"image": picture[None]})["probabilities"] for picture in pictures]
         found[kind] = np.abs(np.concatenate(rows) - wanted).max()
@@ -129,7 +129,7 @@ def test_a_program_of_several_tensors_keeps_their_names_and_values(tf, tmp_path)
         "cache": np.random.default_rng(1).normal(size=(1, 6, 8)).astype(np.float32),
     }
     features = Features(images=(), outputs=("cache_out", "logits"))
-    package(step.get_concrete_function(), tmp_path / "step.mlpackage", metadata=WORDS, features=features)
+    package(step.get_concrete_function(), tmp_path / "step.mlpackage", about=WORDS, features=features)
     loaded = coreml_program.load(tmp_path / "step.mlpackage")
     found, wanted = loaded.run(inputs), step(**inputs)
     assert set(found) == {"cache_out", "logits"}
@@ -144,5 +144,5 @@ def test_a_layer_that_coremltools_cannot_convert_is_one_sentence(tf, tmp_path):
     strange = tf.function(lambda image: tf.linalg.det(image[..., :3, :]), autograph=False)
     concrete = strange.get_concrete_function(tf.TensorSpec((1, 8, 3, 3), tf.float32, name="image"))
     with pytest.raises(BundleError, match=r"^x.mlpackage: coremltools cannot convert the network: [^\n]+$"):
-        package(concrete, tmp_path / "x.mlpackage", metadata=WORDS, features=Features())
+        package(concrete, tmp_path / "x.mlpackage", about=WORDS, features=Features())
     gc.collect()

@@ -1,11 +1,16 @@
 """`imago export` as a person runs it: every format checked, nothing written that is not the bundle, what was written checked again."""
 
+import fcntl
 import hashlib
 import json
+import os
 import re
+import resource
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -16,13 +21,12 @@ SHEETS = next((ROOT / "server" / "bundles").glob("sheets-????????"))
 pytest.importorskip("tensorflow", reason="of the train extra")
 
 
-def imago(*words, timeout=300):
-    command = [sys.executable, "-m", "imago", *map(str, words)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout)
+def command(bundle, *words):
+    return [sys.executable, "-m", "imago", "export", str(bundle), *map(str, words)]
 
 
-def export(bundle, *words):
-    return imago("export", bundle, *words)
+def export(bundle, *words, **more):
+    return subprocess.run(command(bundle, *words), cwd=ROOT, capture_output=True, text=True, timeout=300, **more)
 
 
 def records(out, *words):
@@ -79,6 +83,21 @@ def test_the_record_beside_the_files_is_what_was_printed(every):
     assert [json.loads((out / one["format"] / "export.json").read_text()) for one in written] == written
 
 
+def test_the_record_has_the_bound_that_the_scores_were_held_to(every):
+    assert [one["bound"]["most"] for one in every[1]] == [2e-5] * 6
+
+
+def test_the_closing_lines_say_what_was_found_and_what_was_allowed(tmp_path):
+    done = export(PIECES, "--to", "onnx", "--out", tmp_path)
+    assert re.search(r"scores within \d\.\de-\d\d \(2\.0e-05 allowed\), 0 of 11 answers differ", done.stdout)
+
+
+def test_author_and_licence_stand_in_the_record_and_in_the_file(tmp_path):
+    (record,) = records(tmp_path, "--to", "keras-json", "--author", "Ann", "--licence", "CC-BY-4.0")
+    about = json.loads((tmp_path / "keras-json" / "about.json").read_text())
+    assert [(told["author"], told["license"]) for told in (record, about)] == [("Ann", "CC-BY-4.0")] * 2
+
+
 def test_the_record_names_every_file_with_its_digest(every):
     out, written = every
     for one in written:
@@ -113,6 +132,48 @@ def test_what_is_no_export_is_not_written_over(tmp_path):
     (tmp_path / "onnx" / "thesis.txt").write_text("years of work")
     assert "something else than an export stands there" in said(export(PIECES, "--to", "onnx", "--out", tmp_path))
     assert (tmp_path / "onnx" / "thesis.txt").read_text() == "years of work"
+
+
+def test_an_empty_folder_is_written_into(tmp_path):
+    (tmp_path / "onnx").mkdir()
+    records(tmp_path, "--to", "onnx")
+
+
+def test_what_an_export_that_was_killed_left_is_taken_away(tmp_path):
+    (tmp_path / ".tmp-onnx" / "onnx").mkdir(parents=True)
+    (tmp_path / ".tmp-onnx" / "onnx" / "half.onnx").write_bytes(b"half")
+    records(tmp_path, "--to", "onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["onnx"]
+
+
+def test_a_second_export_into_the_same_folder_is_told_to_wait(tmp_path):
+    (tmp_path / ".tmp-onnx").mkdir()
+    handle = os.open(tmp_path / ".tmp-onnx", os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    sentence = said(export(PIECES, "--to", "onnx", "--out", tmp_path))
+    os.close(handle)
+    assert "onnx: another export is writing there; wait for it" in sentence
+
+
+def test_sigterm_leaves_nothing_behind(tmp_path):
+    run = subprocess.Popen(command(PIECES, "--to", "litert", "--out", tmp_path / "out"), cwd=ROOT)
+    until = time.monotonic() + 120
+    while not list(tmp_path.glob("out/.tmp-*/litert")) and time.monotonic() < until:
+        time.sleep(0.05)
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(120) == 128 + signal.SIGTERM
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_disk_that_is_full_is_one_sentence_for_each_format(tmp_path):
+    def small():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+
+    done = export(PIECES, "--to", "onnx,savedmodel", "--out", tmp_path / "out", preexec_fn=small)
+    assert said(done)
+    for form in ("onnx", "savedmodel"):
+        assert re.search(rf"^imago: {form}: .*{form}: cannot be written \(.*\); see to that", done.stderr, re.MULTILINE)
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_nothing_is_left_where_an_export_fails(tmp_path, bundle_copy):
@@ -178,6 +239,26 @@ def test_a_shifted_mean_is_found_without_the_record_too(copy):
     assert "scores differ from the bundle's by" in said(check(copy, "keras-json"))
 
 
+@pytest.mark.parametrize("key", ["id", "resize", "scores"])
+def test_another_word_about_the_bundle_is_found_without_the_record_too(copy, key):
+    (copy / "keras-json" / "export.json").unlink()
+    path = copy / "keras-json" / "about.json"
+    about = json.loads(path.read_text())
+    path.write_text(json.dumps({**about, key: "other"}))
+    assert f"says {key} is 'other', '{about[key]}' in the bundle" in said(check(copy, "keras-json"))
+
+
+def test_a_file_that_takes_other_pixels_is_one_sentence(copy):
+    import onnx
+
+    (copy / "onnx" / "export.json").unlink()
+    path = next((copy / "onnx").glob("*.onnx"))
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 95
+    onnx.save(model, path)
+    assert "cannot be run" in said(check(copy))
+
+
 @pytest.mark.parametrize("name", ["export.json", "labels.txt", "model.json", "model.weights.h5"])
 def test_a_damaged_file_is_one_sentence(copy, name):
     path = copy / "keras-json" / name
@@ -190,6 +271,9 @@ def test_a_damaged_file_is_one_sentence(copy, name):
 def test_an_export_of_another_bundle_is_found(copy):
     record = json.loads((copy / "onnx" / "export.json").read_text())
     record["id"] = "0" * 64
+    (copy / "onnx" / "export.json").write_text(json.dumps(record))
+    assert "made of another bundle" in said(check(copy))
+    record["id"] = 0
     (copy / "onnx" / "export.json").write_text(json.dumps(record))
     assert "made of another bundle" in said(check(copy))
 
@@ -221,8 +305,21 @@ def test_of_all_formats_those_without_this_precision_are_left_out_by_name(tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["onnx-fp16"]
 
 
-def test_int8_without_pictures_to_calibrate_on_says_which_option_names_them(tmp_path):
-    assert "--calibrate" in said(export(PIECES, "--to", "litert", "--quantize", "int8", "--out", tmp_path))
+def test_int8_without_pictures_to_calibrate_on_says_so_before_any_format_is_written(tmp_path):
+    assert "--calibrate" in said(export(PIECES, "--to", "all", "--quantize", "int8", "--out", tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_pictures_that_is_not_there_is_told_once_before_any_work(tmp_path):
+    done = export(PIECES, "--to", "all", "--pictures", tmp_path / "none", "--out", tmp_path / "out")
+    assert said(done) == f"imago: {tmp_path / 'none'}: no such folder; wanted one with pictures"
+    assert done.stderr.count("no such folder") == 1
+
+
+def test_no_format_is_no_export(tmp_path):
+    done = export(PIECES, "--to", ",", "--out", tmp_path)
+    assert done.returncode == 2
+    assert "no format named; wanted some of coreml" in done.stderr
 
 
 def test_an_unknown_format_is_told_with_those_there_are(tmp_path):

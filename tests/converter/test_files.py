@@ -20,7 +20,7 @@ PIECES = next((Path(__file__).parents[2] / "server" / "bundles").glob("pieces-??
 
 @pytest.fixture(scope="module")
 def pieces():
-    return open_subject(PIECES)
+    return open_subject(PIECES, author="Ann", licence="CC-BY-4.0")
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_the_metadata_table_names_the_labels_of_the_scores(tflite):
     table = bytes(model.buffers[entry.buffer].data)
     assert table[4:8] == b"M001"
     assert followed(table, 0) == "pieces"
-    assert followed(table, 4) == "Imago"
+    assert (followed(table, 4), followed(table, 5)) == ("Ann", "CC-BY-4.0")
     assert followed(table, 3, 2, 0) == "pixels"
     assert followed(table, 3, 3, 0) == "scores"
     assert followed(table, 3, 3, 6, 0) == "labels.txt"
@@ -79,7 +79,8 @@ def test_onnx_says_what_it_is(written, pieces):
     told = {entry.key: entry.value for entry in model.metadata_props}
     assert told["id"] == pieces.manifest.id
     assert json.loads(told["labels"]) == list(pieces.labels)
-    assert (told["name"], told["scores"], told["author"]) == ("pieces", "softmax", "Imago")
+    assert (told["name"], told["scores"], told["author"]) == ("pieces", "softmax", "Ann")
+    assert told["license"] == "CC-BY-4.0"
 
 
 def test_a_saved_model_holds_every_weight_once(written, pieces):

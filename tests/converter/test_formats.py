@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bundle.errors import BundleError
+from converter.about import about
 from converter.artifact import Job
 from converter.subject import open_subject
 
@@ -102,6 +103,11 @@ def test_noise_gets_the_scores_that_keras_gives(form, exported, several, noise):
 
 def test_labels_come_from_the_file(form, exported):
     assert [artifact.labels for artifact in form.read(exported)] == [("cat", "dog", "owl")] * len(form.read(exported))
+
+
+def test_what_the_file_says_about_itself_is_what_the_bundle_says(form, exported, several):
+    wanted = None if form.__name__ == "converter.graph_def" else about(several)
+    assert [artifact.told for artifact in form.read(exported)] == [wanted] * len(form.read(exported))
 
 
 def test_the_embedded_model_gets_the_scores_that_keras_gives(form, pieces, tmp_path):

@@ -1,5 +1,7 @@
 """What programs of that time do with the files, done here with TensorFlow's old session."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +55,22 @@ def test_a_jpeg_gets_scores_by_either_name(job, jpeg):
     ]
     assert rows[0].shape == (1, 11)
     assert np.array_equal(*rows)
+
+
+def test_a_jpeg_that_becomes_other_pixels_is_refused(job, tmp_path):
+    tf = tensorflow()
+    copy = replace(job, folder=Path(shutil.copytree(job.folder, tmp_path / "copy")))
+    definition = tf.compat.v1.GraphDef()
+    definition.ParseFromString((copy.folder / "output_graph.pb").read_bytes())
+    white = next(
+        node.attr["value"].tensor
+        for node in definition.node
+        if node.op == "Const" and tf.make_ndarray(node.attr["value"].tensor).tolist() == 255
+    )
+    white.CopyFrom(tf.make_tensor_proto(240.0))  # of two: pictures are counted down from it and back
+    (copy.folder / "output_graph.pb").write_bytes(definition.SerializeToString())
+    with pytest.raises(BundleError, match="the pixels of a JPEG are off by"):
+        graph_def.read(copy)
 
 
 def test_the_tutorials_reader_finds_every_label(job):

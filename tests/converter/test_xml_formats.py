@@ -178,7 +178,7 @@ def test_litert_files_say_which_bundle_they_are_of(exported, subject):
 def test_core_ml_files_say_which_bundle_they_are_of(exported, subject):
     for path in exported("coreml").folder.glob("*.mlpackage"):
         said = coreml_program.load(path).metadata
-        assert (said["author"], said["imago.id"]) == ("Imago", subject.manifest.id)
+        assert (said["author"], said["id"]) == ("Imago", subject.manifest.id)
 
 
 @pytest.mark.parametrize(("form", "quantize"), [*FP32, *FP16])
