@@ -1,5 +1,6 @@
 """Every command that the documentation shows is run, as it stands there."""
 
+import json
 import os
 import re
 import shlex
@@ -71,18 +72,32 @@ def run(command: str, home: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, cwd=home, env=env, capture_output=True, text=True, timeout=600)
 
 
-def test_the_readme_s_commands_do_what_it_says(home):
+@pytest.fixture(scope="module")
+def followed(home) -> list[tuple[str, subprocess.CompletedProcess[str]]]:
+    """Each command, run in the README's order, and what came of it."""
+    found = []
     for command in commands():
-        if command in ELSEWHERE:
-            continue
-        made = sorted(path.name for path in home.glob("bundles/photos-????????"))
-        done = run(
-            command.replace("photos-XXXXXXXX", made[0] if made else "").replace(
-                "photos-YYYYYYYY", made[0] if made else ""
-            ),
-            home,
-        )
+        if command not in ELSEWHERE:
+            made = sorted(path.name for path in home.glob("bundles/photos-????????"))
+            name = made[0] if made else ""
+            found.append((command, run(re.sub("photos-(XXXXXXXX|YYYYYYYY)", name, command), home)))
+    return found
+
+
+def test_the_readme_s_commands_do_what_it_says(followed):
+    for command, done in followed:
         assert done.returncode == 0, f"{command}: {done.stderr}"
+
+
+def test_the_readme_s_python_says_what_imago_predict_says(followed, home):
+    (bundle,) = (path.stem for path in home.glob("exports/onnx/*.onnx"))
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    words = [sys.executable, "-c", code.replace("photos-XXXXXXXX", bundle)]
+    said = subprocess.run(words, cwd=home, capture_output=True, text=True, timeout=600, check=True).stdout
+    (predicted,) = json.loads(run(f"imago predict bundles/{bundle} a.jpg --json", home).stdout)["results"]
+    best = predicted["predictions"][0]
+    assert said.split()[0] == best["label"]
+    assert float(said.split()[1]) == pytest.approx(best["probability"], abs=1e-3)
 
 
 def test_the_two_commands_are_targets_of_make():
