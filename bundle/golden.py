@@ -8,12 +8,29 @@ from typing import Any
 import numpy as np
 
 from bundle import image, store
-from bundle.errors import BundleError
+from bundle.errors import BundleError, DataError, PictureError
 from bundle.image import Preprocess
 from bundle.manifest import Expected, ExpectedXml, Golden, GoldenXml, Manifest, parse
 
 # uint8 (1, h, w, 3) -> the scores (1, k); of a model that makes XML a list of one document's tokens.
 Run = Callable[[np.ndarray], Any]
+# Every load of a bundle runs them all.
+MOST = 16
+
+
+def from_folder(folder: Path, spec: Preprocess) -> dict[str, bytes]:
+    """All pictures in it, by number: what a customer called one is nobody's business. Raises DataError for too few or too many,
+    and for a file that is no picture."""
+    found = folder.iterdir() if folder.is_dir() else ()
+    paths = sorted(path for path in found if path.is_file() and not path.name.startswith("."))
+    if not 1 <= len(paths) <= MOST:
+        raise DataError(f"{folder}: {len(paths)} golden pictures; wanted a folder with 1 to {MOST}")
+    for path in paths:
+        try:
+            image.decode(path.read_bytes(), spec)
+        except PictureError as error:
+            raise DataError(f"{path}: {error}") from None
+    return {f"{number}{path.suffix.lower()}": path.read_bytes() for number, path in enumerate(paths)}
 
 
 def record(pictures: Mapping[str, bytes], spec: Preprocess, run: Run) -> Expected:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from bundle import image, write
-from bundle.errors import BundleError, DataError, PictureError
+from bundle import golden, write
+from bundle.errors import BundleError
 from bundle.image import Preprocess
 from converter import (
     drawn,
@@ -27,7 +27,6 @@ from converter.pixels import Around
 
 # Of what recorded scores and those of another machine may differ by; that of training.
 TOLERANCE = 1e-4
-MOST_PICTURES = 16
 # The contract's.
 MAX_SIDE = 4096
 
@@ -219,26 +218,11 @@ def _name(work: _Work) -> str:
 
 
 def _pictures(work: _Work, spec: Preprocess) -> Mapping[str, bytes]:
-    """Named by number: what a customer called a picture is nobody's business. Raises DataError."""
-    folder = work.request.golden
-    if folder is None:
-        work.notes.append("golden pictures: drawn; --golden DIR takes yours")
-        return drawn.pictures()
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; --golden takes one with 1 to {MOST_PICTURES} pictures")
-    paths = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    if not 1 <= len(paths) <= MOST_PICTURES:
-        raise DataError(f"{folder}: {len(paths)} golden pictures; wanted a folder with 1 to {MOST_PICTURES}")
-    for path in paths:
-        _check_picture(path, spec)
-    return {f"{number}{path.suffix.lower()}": path.read_bytes() for number, path in enumerate(paths)}
-
-
-def _check_picture(path: Path, spec: Preprocess) -> None:
-    try:
-        image.decode(path.read_bytes(), spec)
-    except PictureError as error:
-        raise DataError(f"{path}: {error}") from None
+    """Raises DataError."""
+    if work.request.golden:
+        return golden.from_folder(work.request.golden, spec)
+    work.notes.append("golden pictures: drawn; --golden DIR takes yours")
+    return drawn.pictures()
 
 
 def _models(network: Any, around: Around, where: Path) -> dict[str, bytes]:

@@ -1,9 +1,8 @@
 """Golden pictures for a new bundle: given by the user, taken from the data, or drawn."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from bundle.errors import DataError
+from bundle import golden
 from training.data.photos import Photo
 from training.progress import Progress
 from training.run import Run
@@ -12,22 +11,13 @@ from training.xml_run import XmlRun
 COUNT = 3
 # A bundle is copied often; its golden pictures should not be what makes it heavy.
 LARGEST_BYTES = 300_000
-MOST = 16
 
 
 def given(run: Run | XmlRun) -> dict[str, bytes]:
     """The pictures that the command line asks for; none where it leaves the choice to us. Raises DataError."""
     if run.golden:
-        return from_folder(run.golden)
+        return golden.from_folder(run.golden, run.preprocess)
     return {} if run.photos_in_bundle else drawn()
-
-
-def from_folder(folder: Path) -> dict[str, bytes]:
-    """All files in it. Raises DataError for too few or too many."""
-    paths = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
-    if not 1 <= len(paths) <= MOST:
-        raise DataError(f"{folder}: {len(paths)} golden pictures; wanted a folder with 1 to {MOST}")
-    return _renamed(paths)
 
 
 def of_data(photos: Sequence[Photo], progress: Progress) -> dict[str, bytes]:
@@ -62,8 +52,3 @@ def _suffix(photo: Photo) -> str:
     if photo.offset is None:
         return photo.path.suffix.lower()
     return ".png" if photo.read().startswith(b"\x89PNG") else ".jpg"
-
-
-def _renamed(paths: list[Path]) -> dict[str, bytes]:
-    """By number: what a customer called a picture is nobody's business."""
-    return {f"{number}{path.suffix.lower()}": path.read_bytes() for number, path in enumerate(paths)}

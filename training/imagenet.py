@@ -12,6 +12,7 @@ from training.run import Run, versions
 
 def main(run: Run, labels: Path | None) -> Path:
     """The backbone with the head it was published with, as a bundle: no training, no data."""
+    golden = goldens.given(run) or goldens.drawn()
     keras = import_keras()
     keras.utils.clear_session()
     full = backbones.imagenet(run)
@@ -42,6 +43,6 @@ def main(run: Run, labels: Path | None) -> Path:
                 "model.keras": canonical.keras_bytes(full),
                 "model.onnx": canonical.onnx_from_keras(full, "scores"),
             },
-            pictures=goldens.given(run) or goldens.drawn(),
+            pictures=golden,
         ),
     )

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bundle import golden, model, store
-from bundle.errors import BadPicture, BundleError
+from bundle.errors import BadPicture, BundleError, DataError
 
 
 @pytest.fixture
@@ -83,3 +83,23 @@ def test_score_that_is_not_a_number_is_refused(tiny_copy, expect, output):
 def test_record_refuses_what_is_no_picture(spec, jpeg):
     with pytest.raises(BadPicture):
         golden.record({"0.jpg": jpeg[:300]}, spec, lambda batch: batch)
+
+
+@pytest.mark.parametrize("count", [0, 17])
+def test_a_folder_with_too_few_or_many_pictures_is_refused(tmp_path, spec, png, count):
+    for number in range(count):
+        (tmp_path / f"{number}.png").write_bytes(png)
+    with pytest.raises(DataError, match=f"{count} golden pictures; wanted a folder with 1 to 16"):
+        golden.from_folder(tmp_path, spec)
+
+
+def test_given_pictures_keep_their_bytes_and_lose_their_names(tmp_path, spec, jpeg):
+    (tmp_path / "Aunt Mary.JPG").write_bytes(jpeg)
+    (tmp_path / ".DS_Store").write_bytes(b"x")
+    assert golden.from_folder(tmp_path, spec) == {"0.jpg": jpeg}
+
+
+def test_a_file_that_is_no_picture_is_named(tmp_path, spec):
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(DataError, match=r"notes\.txt: the bytes are no picture"):
+        golden.from_folder(tmp_path, spec)

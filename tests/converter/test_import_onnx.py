@@ -231,15 +231,14 @@ def test_folder_that_is_a_file_is_refused_before_the_work(tmp_path):
         imports.main(Request(form="onnx", source=tmp_path / "none.onnx", out=tmp_path / "out" / "deeper"))
 
 
-def test_golden_file_that_is_no_picture_is_named(run, tmp_path, png):
-    golden = tmp_path / "golden"
-    golden.mkdir()
-    (golden / "a.png").write_bytes(png)
-    (golden / ".DS_Store").write_bytes(b"x")
-    assert run(first(), pixels="0..1", golden=golden).bundle.is_dir()
-    (golden / "notes.txt").write_text("x")
+def test_golden_pictures_may_be_given_and_must_be_pictures(run, tmp_path, png):
+    folder = tmp_path / "golden"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(png)
+    assert run(first(), pixels="0..1", golden=folder).bundle.is_dir()
+    (folder / "notes.txt").write_text("x")
     with pytest.raises(DataError, match="notes.txt: the bytes are no picture"):
-        run(first(), pixels="0..1", golden=golden)
+        run(first(), pixels="0..1", golden=folder)
 
 
 def test_name_in_the_file_becomes_one_that_a_bundle_may_have(run):
