@@ -6,11 +6,13 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from converter import xml_coreml
+from converter import about, coreml_spec, xml_coreml
+from converter.subject import open_subject
 
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "app"
@@ -67,9 +69,13 @@ def test_only_the_phone_folder_needs_apples_frameworks():
 
 
 def test_the_app_asks_exports_for_what_they_have():
-    about, writer = ((APP / "Imago" / name).read_text() for name in ("Plain/About.swift", "Phone/Writer.swift"))
-    said = (ROOT / "converter" / "coreml.py").read_text()
-    assert {key for key in re.findall(r'"(imago\.\w+)"', about) if f'"{key}"' not in said} == set()
+    """Of a bundle with several labels a photo, which says the most."""
+    whole, writer = ((APP / "Imago" / name).read_text() for name in ("Plain/About.swift", "Phone/Writer.swift"))
+    (bundle,) = (ROOT / "server" / "bundles").glob("pieces-????????")
+    subject = open_subject(bundle)
+    several = subject.manifest.model_copy(update={"scores": "sigmoid", "thresholds": (0.5,) * subject.manifest.labels})
+    said = {coreml_spec.MINE + key for key in about.facts(replace(subject, manifest=several))}
+    assert set(re.findall(r'"(imago\.\w+)"', whole)) == said
     assert set(re.findall(r'"([a-z_]+)"', writer)) == set(xml_coreml.TOLD)
 
 
