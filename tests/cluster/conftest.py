@@ -127,14 +127,14 @@ def bundles(storage, resign, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def deployed(machine, registry, storage, tmp_path_factory):
-    """(tag, bundle) -> a Rollout of that, ready; without a bundle of the embedded ones."""
+    """(tag, bundle, overlay=...) -> a Rollout of that, ready; without a bundle of the embedded ones."""
     login = base64.b64encode(b"imago:a-password").decode()
     login = json.dumps({"auths": {registry.place: {"auth": login}}})
     folder, image = tmp_path_factory.mktemp("rollout"), f"{registry.place}/imago-server"
     rollout = rollouts.Rollout(machine, folder, image, storage.there, login)
 
-    def ready(*what):
-        rollout.apply(*what)
+    def ready(*what, **more):
+        rollout.apply(*what, **more)
         machines.wait(lambda: "successfully rolled out" in rollout.status(), 300, rollout.why)
         rollout.settle()
         return rollout
@@ -149,12 +149,10 @@ def rollout(deployed):
 
 
 @pytest.fixture
-def scaled(deployed):
+def scaled(deployed, machine):
     """v1 in two pods, whose number follows their metrics."""
-    rollout = deployed("v1")
-    with adapters.registered(rollout.machine):
-        rollout.apply("v1", overlay=rollouts.SCALED)
-        yield rollout
+    with adapters.registered(machine):
+        yield deployed("v1", overlay=rollouts.SCALED)
 
 
 @pytest.fixture
@@ -166,11 +164,9 @@ def sending(encoded):
 
     goldens = sorted((config.embedded()[0] / "golden").glob("*.png"))
 
-    def run(rollout, *, clients=8, larger=1):
+    def run(rollout, *, larger=1, **more):
         pictures = [ImageOps.scale(Image.open(path).convert("RGB"), larger) for path in goldens]
-        return loads.sending(
-            rollout.address, [encoded(image, "JPEG", quality=90) for image in pictures], clients=clients
-        )
+        return loads.sending(rollout.address, [encoded(image, "JPEG", quality=90) for image in pictures], **more)
 
     return run
 

@@ -22,11 +22,12 @@ class Load:
 
 
 @contextmanager
-def sending(address: str, pictures: list[bytes], *, clients: int = 8):
+def sending(address: str, pictures: list[bytes], *, clients: int = 8, pause_s: float = PAUSE_S):
     """A Load of that many clients at address:port; every second one opens a connection for each picture. None tries anything again."""
     load = Load()
     threads = [
-        threading.Thread(target=_client, args=(load, address, pictures, number % 2 == 0)) for number in range(clients)
+        threading.Thread(target=_client, args=(load, address, pictures, number % 2 == 0, pause_s))
+        for number in range(clients)
     ]
     for thread in threads:
         thread.start()
@@ -38,7 +39,7 @@ def sending(address: str, pictures: list[bytes], *, clients: int = 8):
             thread.join(60)
 
 
-def _client(load: Load, address: str, pictures: list[bytes], stays: bool) -> None:
+def _client(load: Load, address: str, pictures: list[bytes], stays: bool, pause_s: float) -> None:
     headers = {} if stays else {"Connection": "close"}
     with urllib3.PoolManager(maxsize=1, retries=False, timeout=30, headers=headers) as pool:
         number = 0
@@ -55,4 +56,4 @@ def _client(load: Load, address: str, pictures: list[bytes], stays: bool) -> Non
             except urllib3.exceptions.HTTPError as error:
                 load.failures.append(f"{'kept' if stays else 'new'} connection: {error!r}")
             load.slowest_s = max(load.slowest_s, time.monotonic() - begun)
-            load.ended.wait(PAUSE_S * (number % 3))
+            load.ended.wait(pause_s * (number % 3))
