@@ -61,7 +61,7 @@ audit: kubectl $(UV) ## checkov over manifests and Dockerfiles (its install take
 image: ## build a container image (IMAGE=server, training or converter; VARIANT=gpu; PYTHON_IMAGE=NAME@sha256:...)
 	$(PYTHON) docker/build.py $(IMAGE) --variant $(VARIANT) --python-image $(PYTHON_IMAGE)
 
-test-images: setup ## build the server's image, run it, push it, pull it (as root, with Debian's docker.io, docker-registry, apache2-utils, debootstrap)
+test-images: setup ## build the server's image, run it, push it, pull it (as root, with Debian's docker.io, docker-compose, docker-registry, apache2-utils, debootstrap)
 	$(BIN)/pytest -m images tests/images tests/deploy
 
 push: $(UV) ## build the server's image, push it to REPOSITORY (ECR's is made) and pin it in OVERLAY (VARIANT=gpu, ARGS="...")
@@ -123,8 +123,8 @@ browser: ## install Debian's Chromium for the browser tests (as root)
 	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -qq --no-install-recommends -y chromium >/dev/null; }
 
 docker: ## install Debian's Docker, registry and debootstrap for make test-images (as root)
-	which dockerd docker-registry htpasswd debootstrap iptables >/dev/null || \
-		{ apt-get update -qq && apt-get install -qq --no-install-recommends -y docker.io docker-registry apache2-utils debootstrap iptables >/dev/null; }
+	which dockerd docker-compose docker-registry htpasswd debootstrap iptables >/dev/null || \
+		{ apt-get update -qq && apt-get install -qq --no-install-recommends -y docker.io docker-compose docker-registry apache2-utils debootstrap iptables >/dev/null; }
 
 screenshots: setup ## the page in every state, both themes and three widths, into FOLDER (screenshots; BUNDLES="DIR ..." for yours)
 	$(BIN)/python -m bench.screenshots $(or $(FOLDER),screenshots) $(BUNDLES)
